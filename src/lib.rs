@@ -1,0 +1,3 @@
+//! vmtune takes a VM from its defaults to the limit of its host.
+
+pub mod base;
