@@ -1,0 +1,90 @@
+//! `<devices>`: what is passed through, and what placement or rules ask of.
+
+use crate::base::{CellId, PciAddress};
+
+/// `<devices>`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Devices {
+    /// Host PCI functions, from `<hostdev type='pci'>` and
+    /// `<interface type='hostdev'>`, in document order.
+    pub hostdevs: Vec<Hostdev>,
+    /// Mediated, USB, SCSI and other `<hostdev>`s, counted only.
+    pub other_hostdevs: u32,
+    /// `<disk>`s.
+    pub disks: Vec<Disk>,
+    /// `<interface>`s that are not passed through.
+    pub interfaces: Vec<Interface>,
+    /// `<controller>`s.
+    pub controllers: Vec<Controller>,
+    /// `model=…` of `<memballoon>`; `None` where there is no element.
+    pub memballoon: Option<String>,
+    /// `<iommu>`.
+    pub iommu: Option<IommuDevice>,
+    /// Whether a device shares memory with another process (vhost-user,
+    /// virtiofs), which forbids private guest memory.
+    pub needs_shared_memory: bool,
+}
+
+/// A passed-through PCI function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hostdev {
+    /// The host function.
+    pub source: PciAddress,
+    /// Whether it is an `<interface>`; a `<hostdev>` otherwise.
+    pub is_interface: bool,
+    /// Its place among elements of its name, counted from 1.
+    pub position: usize,
+    /// `managed='yes'`.
+    pub managed: bool,
+    /// Bus of the guest PCI address, where the definition gives one.
+    pub guest_bus: Option<u8>,
+}
+
+/// `<disk>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// `<target dev=…>`.
+    pub target: Option<String>,
+    /// `<target bus=…>`.
+    pub bus: Option<String>,
+    /// `<driver iothread=…>`.
+    pub iothread: Option<u32>,
+}
+
+/// `<interface>` that is not passed through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// `type=…`.
+    pub kind: String,
+    /// `<model type=…>`.
+    pub model: Option<String>,
+}
+
+/// `<controller>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controller {
+    /// `type=…`.
+    pub kind: String,
+    /// `index=…`.
+    pub index: Option<u32>,
+    /// `model=…`.
+    pub model: Option<String>,
+    /// `<target><node>`: the guest cell of an expander bus.
+    pub node: Option<CellId>,
+    /// `<target busNr=…>`.
+    pub bus_number: Option<u8>,
+    /// Bus of its own PCI address.
+    pub guest_bus: Option<u8>,
+    /// `<driver iothread=…>`.
+    pub iothread: Option<u32>,
+}
+
+/// `<iommu>`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IommuDevice {
+    /// `model=…`: `intel`, `virtio`, `smmuv3`, `amd`.
+    pub model: String,
+    /// `intremap`, `caching_mode`, `eim`, `iotlb`, `aw_bits` of `<driver>`,
+    /// in document order.
+    pub driver: Vec<(String, String)>,
+}

@@ -1,0 +1,44 @@
+//! Page pools and the kernel's memory policies.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Bytes, NodeId, PageSize};
+use crate::model::Fact;
+
+/// Page pools and memory policies of a host.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryFacts {
+    /// Memory that is free on each node now.
+    pub free: Fact<BTreeMap<NodeId, Bytes>>,
+    /// One pool for each node and huge page size that the kernel has.
+    pub hugepages: Fact<Vec<HugepagePool>>,
+    /// The mode of transparent hugepages: `always`, `madvise` or `never`.
+    pub transparent_hugepages: Fact<String>,
+    /// Whether KSM merges pages (`/sys/kernel/mm/ksm/run`: 0, 1 or 2).
+    pub ksm: Fact<u32>,
+    /// Whether the kernel moves pages to the CPUs that use them (0, 1, 2).
+    pub numa_balancing: Fact<u32>,
+}
+
+/// The huge pages of one size on one node.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct HugepagePool {
+    /// The node.
+    pub node: NodeId,
+    /// The page size.
+    pub size: PageSize,
+    /// Pages in the pool.
+    pub total: u64,
+    /// Pages that nobody uses or has reserved.
+    pub free: Fact<u64>,
+    /// Pages over the configured number, given back when freed.
+    pub surplus: Fact<u64>,
+}

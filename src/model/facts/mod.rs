@@ -1,0 +1,57 @@
+//! What was read of a host.
+
+mod hypervisor;
+mod kernel;
+mod memory;
+mod pci;
+mod topology;
+
+use serde::{Deserialize, Serialize};
+
+pub use hypervisor::{CpuCapabilities, HypervisorFacts};
+pub use kernel::{
+    BootLoader, CpuPower, IdleState, Iommu, IommuGroup, KernelFacts,
+};
+pub use memory::{HugepagePool, MemoryFacts};
+pub use pci::{PciClass, PciFunction, RdmaDevice, Sriov};
+pub use topology::{Cache, Core, CpuKind, Die, Node, Package, Topology};
+
+use super::Fact;
+
+/// All that was read of one host. The same host read twice gives the same
+/// facts, unless the host changed.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// Version of this form; see [`Facts::SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What was read, for people: "this machine", "hwloc XML big.xml".
+    pub source: String,
+    /// The machine's architecture as `uname -m` spells it.
+    pub arch: Fact<String>,
+    /// CPU vendor, `GenuineIntel` or `AuthenticAMD` on x86.
+    pub cpu_vendor: Fact<String>,
+    /// CPU model name for people.
+    pub cpu_model: Fact<String>,
+    /// CPU flags as /proc/cpuinfo spells them, sorted.
+    pub cpu_flags: Fact<Vec<String>>,
+    /// Packages, nodes, caches, cores and CPUs.
+    pub topology: Topology,
+    /// Page pools and memory policies.
+    pub memory: MemoryFacts,
+    /// The kernel: command line, modules, sysctls, power, IOMMU.
+    pub kernel: KernelFacts,
+    /// PCI functions that a VM could get or that matter for locality.
+    pub pci: Fact<Vec<PciFunction>>,
+    /// RDMA devices.
+    pub rdma: Fact<Vec<RdmaDevice>>,
+    /// What libvirt and QEMU say that they can do.
+    pub hypervisor: Fact<HypervisorFacts>,
+}
+
+impl Facts {
+    /// The version of the facts' form that this program reads and writes.
+    pub const SCHEMA_VERSION: u32 = 1;
+}

@@ -1,0 +1,14 @@
+//! Nouns: what was read, what is wanted, what a VM is, and what a plan says.
+
+mod change;
+pub mod domain;
+mod fact;
+pub mod facts;
+mod plan;
+pub mod policy;
+
+pub use change::{Change, Stage, Target};
+pub use fact::{Fact, Origin};
+pub use plan::{
+    Advice, CellPlacement, Missing, Objective, Plan, VmPlacement, VmPlan,
+};

@@ -1,0 +1,1 @@
+//! The joint decision: which CPUs, nodes and pages serve which VM.
