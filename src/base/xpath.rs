@@ -59,8 +59,7 @@ impl XmlPath {
     /// Goes down to a child element.
     #[must_use]
     pub fn child(mut self, name: &str) -> Self {
-        self.steps
-            .push(Step { name: name.to_owned(), predicates: Vec::new() });
+        self.steps.push(Step { name: name.to_owned(), predicates: Vec::new() });
         self
     }
 
