@@ -1,3 +1,4 @@
 //! vmtune takes a VM from its defaults to the limit of its host.
 
 pub mod base;
+pub mod definition;
