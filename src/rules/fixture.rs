@@ -217,6 +217,7 @@ pub(super) fn domain(vcpus: u32) -> Domain {
         features: BTreeMap::new(),
         devices: Devices::default(),
         qemu_arguments: Vec::new(),
+        qemu_environment: false,
         launch_security: None,
     }
 }
