@@ -90,7 +90,13 @@ impl<'a> Search<'a> {
             false => largest.unwrap_or(0),
         };
         let tables = |spare| {
-            let want = Want { unit: shape.unit, kind: shape.kind, most, spare };
+            let want = Want {
+                unit: shape.unit,
+                kind: shape.kind,
+                most,
+                spare,
+                floats: shape.floats,
+            };
             board.nodes.iter().map(|n| Table::of(n, want)).collect()
         };
         let known = |device: &&DeviceDemand| device.nodes.is_some();

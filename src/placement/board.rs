@@ -109,19 +109,21 @@ impl Board {
     /// `held` is what other VMs hold. `asleep` is the part of it that the
     /// facts' free pages do not know of yet, because those VMs do not run;
     /// where a source knows only the totals of the pools, all of `held` is
-    /// taken from them.
+    /// taken from them. `returned` is what comes back when the planned VMs
+    /// start anew.
     #[must_use]
     pub fn of(
         facts: &Facts,
         housekeeping: CpuSet,
         held: &Held,
         asleep: &Held,
+        returned: &Held,
     ) -> Self {
         let topology = &facts.topology;
         let usable = topology.usable();
         let out = topology.online.difference(&usable);
         let taken = housekeeping.union(&held.cpus).union(&out);
-        let memory = memories(facts, held, asleep);
+        let memory = memories(facts, held, asleep, returned);
         let distances: BTreeMap<_, _> = pairs(topology)
             .map(|(a, b)| ((a, b), i64::from(topology.distance(a, b))))
             .collect();
@@ -289,6 +291,7 @@ fn memories(
     facts: &Facts,
     held: &Held,
     asleep: &Held,
+    returned: &Held,
 ) -> BTreeMap<NodeId, NodeMemory> {
     let pools = facts.memory.hugepages.value();
     let mut memory = BTreeMap::new();
@@ -301,9 +304,12 @@ fn memories(
             let reserved = pool.total.saturating_mul(pool.size.bytes());
             entry.take(None, Bytes(reserved));
             let free = pool.free.value().copied();
-            entry.pages.insert(pool.size, free.unwrap_or(pool.total));
             let by = if free.is_some() { asleep } else { held };
             let place = (node.id, Some(pool.size));
+            let back = returned.memory.get(&place).copied();
+            let back = pool.size.pages(back.unwrap_or_default());
+            let free = free.map(|pages| (pages + back).min(pool.total));
+            entry.pages.insert(pool.size, free.unwrap_or(pool.total));
             let gone = by.memory.get(&place).copied().unwrap_or_default();
             entry.take(Some(pool.size), gone);
         }

@@ -121,6 +121,7 @@ fn shares(
             kind: shape.kind,
             most: units,
             spare: if first { shape.spare } else { 0 },
+            floats: shape.floats,
         };
         let every = every_share(&board.nodes[node], want, WAYS);
         let mut next = Vec::new();

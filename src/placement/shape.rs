@@ -24,6 +24,8 @@ pub(super) struct Shape {
     pub(super) may_share: bool,
     /// Whole cores that the first cell's node must keep for the emulator.
     pub(super) spare: u32,
+    /// Whether its vCPUs float over what is free instead of taking it.
+    pub(super) floats: bool,
 }
 
 /// One cell of a shape.
@@ -79,8 +81,9 @@ pub(super) fn shape(
     kind: usize,
 ) -> Result<Shape, Short> {
     let threads = threads(demand, board, count, kind)?;
-    let unit = Unit::of(demand.smt, threads);
-    let cells = match &demand.cells {
+    let floats = demand.mode == PlacementMode::Shared;
+    let unit = Unit::of(if floats { Smt::Any } else { demand.smt }, threads);
+    let mut cells: Vec<_> = match &demand.cells {
         CellWish::Given(given) => given
             .iter()
             .map(|cell| {
@@ -97,6 +100,10 @@ pub(super) fn shape(
             return Err(Short::Granularity { memory: cell.memory, size });
         }
     }
+    if floats {
+        // A node must have a CPU for them, and need not have one for each.
+        cells.iter_mut().for_each(|c| c.units = u32::from(!c.vcpus.is_empty()));
+    }
     let dedicated = demand.emulator == Emulator::Dedicated
         && demand.mode == PlacementMode::Dedicated;
     Ok(Shape {
@@ -107,6 +114,7 @@ pub(super) fn shape(
         size,
         may_share: matches!(demand.cells, CellWish::Given(_)),
         spare: u32::from(dedicated),
+        floats,
     })
 }
 
@@ -175,6 +183,7 @@ fn threads(
         };
     }
     Ok(match demand.smt {
+        _ if demand.mode == PlacementMode::Shared => 1,
         Smt::Siblings => (1..=width)
             .rev()
             .find(|&threads| width.is_multiple_of(threads) && fits(threads))

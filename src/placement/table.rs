@@ -35,6 +35,8 @@ pub(super) struct Want {
     pub(super) most: u32,
     /// Whole cores that must be left over: a home for the emulator.
     pub(super) spare: u32,
+    /// Whether the vCPUs float over what is free instead of taking it.
+    pub(super) floats: bool,
 }
 
 /// A way to share out some units among the groups so far.
@@ -53,6 +55,9 @@ impl Table {
     /// The cost of a node as a whole depends on the number of whole cores
     /// used, so ways that use different numbers are kept apart until the end.
     pub(super) fn of(node: &NodeBoard, want: Want) -> Self {
+        if want.floats {
+            return Self::floating(node, want);
+        }
         let groups = curves(node, want);
         let layers = layers(&groups, want.most);
         let Some(last) = layers.last() else {
@@ -68,6 +73,25 @@ impl Table {
             Some(Share { cost, units })
         });
         Self { best: best.collect() }
+    }
+
+    /// The costs of VMs that take no core: the node with the most free CPUs
+    /// is the best, one without any will not do.
+    fn floating(node: &NodeBoard, want: Want) -> Self {
+        let groups = node.groups.iter().filter(|g| g.kind == want.kind);
+        let cores = groups.flat_map(|group| &group.cores);
+        let free: usize = cores.map(|core| core.free.len()).sum();
+        let mut cost = Objective::default();
+        cost.0[6] = -i64::try_from(free).unwrap_or(i64::MAX);
+        let units = vec![0; node.groups.len()];
+        let some = Share { cost, units: units.clone() };
+        let none = Share { cost: Objective::default(), units };
+        let most = if free > 0 { want.most as usize } else { 0 };
+        let best = std::iter::once(none)
+            .chain(std::iter::repeat_n(some, most))
+            .map(Some)
+            .collect();
+        Self { best }
     }
 
     /// Returns the best way to have so many units on this node.
