@@ -42,6 +42,8 @@ pub struct Neighbour {
     pub name: DomainName,
     /// Its inactive definition, its live one, or both.
     pub definitions: Vec<Domain>,
+    /// Whether it runs, so that the host's free pages are without its own.
+    pub running: bool,
 }
 
 /// A plan, and the definitions that it leads to.
