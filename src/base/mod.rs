@@ -1,5 +1,6 @@
 //! Values: the numbers and names of the field, each with one parser and one spelling.
 
+mod digest;
 mod ids;
 mod memory;
 mod names;
@@ -7,6 +8,7 @@ mod pci;
 mod set;
 mod xpath;
 
+pub use digest::Digest;
 pub use ids::{CellId, CpuId, NodeId, VcpuId};
 pub use memory::{Bytes, PageSize};
 pub use names::{DomainName, DomainUuid};
