@@ -12,6 +12,8 @@ use crate::model::facts::Facts;
 use crate::model::policy::{Level, Policy};
 use crate::model::{Stage, VmPlacement};
 
+pub mod cpu_cache;
+pub mod cpu_model;
 pub mod emulator_pin;
 pub mod iothread_pin;
 pub mod vcpu_pin;
@@ -166,4 +168,6 @@ pub const RULES: &[&Rule] = &[
     &vcpu_pin::RULE,
     &emulator_pin::RULE,
     &iothread_pin::RULE,
+    &cpu_model::RULE,
+    &cpu_cache::RULE,
 ];
