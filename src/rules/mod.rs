@@ -14,9 +14,14 @@ use crate::model::{Stage, VmPlacement};
 
 pub mod cpu_cache;
 pub mod cpu_model;
+pub mod dedicated_hint;
 pub mod emulator_pin;
 pub mod iothread_pin;
+pub mod nested_virt;
+pub mod numa_cells;
 pub mod vcpu_pin;
+pub mod vcpu_quota;
+pub mod vcpu_scheduler;
 pub mod vcpu_topology;
 
 /// One setting: what it is good for, and how it is decided.
@@ -170,4 +175,9 @@ pub const RULES: &[&Rule] = &[
     &iothread_pin::RULE,
     &cpu_model::RULE,
     &cpu_cache::RULE,
+    &numa_cells::RULE,
+    &dedicated_hint::RULE,
+    &vcpu_scheduler::RULE,
+    &vcpu_quota::RULE,
+    &nested_virt::RULE,
 ];
