@@ -1,1 +1,3 @@
+//! The `vmtune` command.
+
 fn main() {}
