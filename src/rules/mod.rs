@@ -12,6 +12,18 @@ use crate::model::facts::Facts;
 use crate::model::policy::{Level, Policy};
 use crate::model::{Stage, VmPlacement};
 
+pub mod cpu_cache;
+pub mod cpu_model;
+pub mod dedicated_hint;
+pub mod emulator_pin;
+pub mod iothread_pin;
+pub mod nested_virt;
+pub mod numa_cells;
+pub mod vcpu_pin;
+pub mod vcpu_quota;
+pub mod vcpu_scheduler;
+pub mod vcpu_topology;
+
 /// One setting: what it is good for, and how it is decided.
 #[derive(Debug)]
 pub struct Rule {
@@ -85,6 +97,23 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Makes the verdict that the edits and the advice amount to; where there
+    /// are none, all is as it should be.
+    #[must_use]
+    pub fn of(
+        edits: Vec<Edit>,
+        advice: Vec<String>,
+        seen: impl Into<String>,
+    ) -> Self {
+        match (edits.is_empty(), advice.is_empty()) {
+            (false, _) => Self::Change { edits, advice },
+            (true, false) => Self::Advise(advice),
+            (true, true) => Self::Satisfied(seen.into()),
+        }
+    }
+}
+
 /// One edit of a definition, before the planner knows what stands there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
@@ -139,4 +168,16 @@ impl Edit {
 }
 
 /// All rules, in the order in which a plan lists their changes.
-pub const RULES: &[&Rule] = &[];
+pub const RULES: &[&Rule] = &[
+    &vcpu_topology::RULE,
+    &vcpu_pin::RULE,
+    &emulator_pin::RULE,
+    &iothread_pin::RULE,
+    &cpu_model::RULE,
+    &cpu_cache::RULE,
+    &numa_cells::RULE,
+    &dedicated_hint::RULE,
+    &vcpu_scheduler::RULE,
+    &vcpu_quota::RULE,
+    &nested_virt::RULE,
+];

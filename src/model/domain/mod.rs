@@ -1,6 +1,7 @@
 //! A VM as its definition describes it: the part that rules read.
 
 mod cpu;
+mod cpu_argument;
 mod devices;
 mod memory;
 mod tune;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 pub use cpu::{
     CpuCache, CpuElement, CpuFeature, CpuMode, CpuTopology, GuestCell,
 };
+pub use cpu_argument::CpuArgument;
 pub use devices::{Controller, Devices, Disk, Hostdev, Interface, IommuDevice};
 pub use memory::{
     BackingPage, Memnode, MemoryAmounts, MemoryBacking, MemoryPolicy, Numatune,
