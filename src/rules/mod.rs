@@ -5,12 +5,20 @@
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod memory_fixture;
 
 use crate::base::XmlPath;
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
-use crate::model::policy::{Level, Policy};
+use crate::model::policy::{GuestIommu, Level, Pages, Policy};
 use crate::model::{Stage, VmPlacement};
+
+pub mod hugepages;
+pub mod memory_backing;
+pub mod memory_balloon;
+pub mod memory_locking;
+pub mod numa_memory;
 
 /// One setting: what it is good for, and how it is decided.
 #[derive(Debug)]
@@ -58,6 +66,48 @@ pub struct Context<'a> {
     pub policy: &'a Policy,
     /// Where the VM goes.
     pub placement: &'a VmPlacement,
+}
+
+impl Context<'_> {
+    /// Returns what another rule may do.
+    #[must_use]
+    pub fn level(&self, rule: &Rule) -> Level {
+        self.policy.rules.get(rule.id).copied().unwrap_or(rule.level)
+    }
+
+    /// Returns whether the guest will have huge pages: those of the
+    /// placement, or its own where they are left alone.
+    #[must_use]
+    pub fn will_have_hugepages(&self) -> bool {
+        let own = self.domain.has_hugepages();
+        if self.level(&hugepages::RULE) != Level::Plan {
+            return own;
+        }
+        let undecided = self.policy.memory.pages == Pages::Auto
+            && self.facts.memory.hugepages.value().is_none();
+        self.placement.pages.is_some() || (own && undecided)
+    }
+
+    /// Returns whether the guest needs an IOMMU of its own: the policy wants
+    /// it, or there are more vCPUs than an interrupt of plain form can name.
+    #[must_use]
+    pub fn needs_guest_iommu(&self) -> bool {
+        match self.policy.iommu.guest {
+            GuestIommu::On => true,
+            GuestIommu::Auto => self.domain.vcpus > Self::PLAIN_APIC_IDS,
+            GuestIommu::Off => false,
+        }
+    }
+
+    /// vCPUs that eight bits of an interrupt's destination can name; the
+    /// value 255 means all.
+    pub const PLAIN_APIC_IDS: u32 = 255;
+}
+
+/// Names the element below the root that is reached by these steps:
+/// `numatune/memory`.
+fn at(steps: &str) -> XmlPath {
+    steps.split('/').fold(XmlPath::domain(), XmlPath::child)
 }
 
 /// What a rule decided.
@@ -139,4 +189,10 @@ impl Edit {
 }
 
 /// All rules, in the order in which a plan lists their changes.
-pub const RULES: &[&Rule] = &[];
+pub const RULES: &[&Rule] = &[
+    &numa_memory::RULE,
+    &hugepages::RULE,
+    &memory_backing::RULE,
+    &memory_locking::RULE,
+    &memory_balloon::RULE,
+];
