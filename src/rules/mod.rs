@@ -14,11 +14,14 @@ use crate::model::facts::Facts;
 use crate::model::policy::{GuestIommu, Level, Pages, Policy};
 use crate::model::{Stage, VmPlacement};
 
+pub mod guest_iommu;
 pub mod hugepages;
+pub mod machine_type;
 pub mod memory_backing;
 pub mod memory_balloon;
 pub mod memory_locking;
 pub mod numa_memory;
+pub mod pci_numa;
 
 /// One setting: what it is good for, and how it is decided.
 #[derive(Debug)]
@@ -195,4 +198,7 @@ pub const RULES: &[&Rule] = &[
     &memory_backing::RULE,
     &memory_locking::RULE,
     &memory_balloon::RULE,
+    &machine_type::RULE,
+    &guest_iommu::RULE,
+    &pci_numa::RULE,
 ];
