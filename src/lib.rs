@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod definition;
+pub mod host;
 pub mod model;
 pub mod placement;
 pub mod planner;
