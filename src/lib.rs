@@ -1,6 +1,7 @@
 //! vmtune takes a VM from its defaults to the limit of its host.
 
 pub mod base;
+pub mod definition;
 pub mod files;
 pub mod hypervisor;
 pub mod model;
