@@ -1,7 +1,9 @@
 //! vmtune takes a VM from its defaults to the limit of its host.
 
 pub mod base;
+pub mod cli;
 pub mod model;
 pub mod placement;
 pub mod planner;
+pub mod policy;
 pub mod rules;
