@@ -27,7 +27,8 @@ impl PolicyError {
         word: &str,
         known: impl Iterator<Item = &'a str> + Clone,
     ) -> Self {
-        let what = format!("there is no {noun} {word:?}; {}", meant(word, known));
+        let what =
+            format!("there is no {noun} {word:?}; {}", meant(word, known));
         Self { file: file.to_owned(), line, what }
     }
 
