@@ -65,6 +65,6 @@ fn holders(facts: &Facts, found: &[Found]) -> Holders {
             .iter()
             .map(|one| (one.domain.name.to_string(), pinned(one)))
             .collect(),
-        unknown: None,
+        ..Holders::default()
     }
 }

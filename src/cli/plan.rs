@@ -11,6 +11,7 @@ use super::screen::Screen;
 use super::select::{Selection, select};
 use super::sources::{self, World};
 use super::{policy, state};
+use crate::base::CpuSet;
 use crate::model::Plan;
 use crate::planner::{self, Inputs, PlanError, Planned};
 
@@ -59,6 +60,7 @@ pub(super) fn run(
                     plan: &planned.plan,
                     facts: Some(&facts),
                     domains: &domains,
+                    others: pins(&selection),
                     verbose,
                 },
             );
@@ -137,6 +139,13 @@ fn save(
     };
     sources::write(&path, &json(plan)?)?;
     Ok(Some(path))
+}
+
+/// Returns the CPUs that the VMs beside the planned ones are pinned to.
+fn pins(selection: &Selection) -> CpuSet {
+    let all = selection.neighbours.iter().flat_map(|n| &n.definitions);
+    let pins = all.flat_map(|domain| domain.cputune.vcpupin.values());
+    pins.fold(CpuSet::new(), |all, pin| all.union(pin))
 }
 
 /// Says what to do next.

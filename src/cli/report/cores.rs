@@ -18,7 +18,7 @@ const COLORS: [AnsiColor; 5] = [
 ];
 
 /// Letters of VMs, given out in turn: none that is a mark of its own.
-const LETTERS: &str = "abcdefgjklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const LETTERS: &str = "abcdefgjklmnpqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /// The mark of a holder.
 pub(super) fn mark(holder: Holder) -> (Style, char) {
@@ -27,6 +27,7 @@ pub(super) fn mark(holder: Holder) -> (Style, char) {
         Holder::Host => (BOLD, 'h'),
         Holder::Isolated => (WARN, 'i'),
         Holder::Disallowed => (FAINT, 'x'),
+        Holder::Other => (FAINT, 'o'),
         Holder::Several => (BAD, '!'),
         Holder::Vm(n) => {
             let color = COLORS[n % COLORS.len()];
@@ -40,7 +41,7 @@ pub(super) fn mark(holder: Holder) -> (Style, char) {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
     /// All their CPUs.
-    cpus: CpuSet,
+    pub(super) cpus: CpuSet,
     /// The CPUs of each core.
     cores: Vec<CpuSet>,
 }

@@ -1,6 +1,6 @@
 //! A picture of the host: nodes, caches, cores with who holds them, devices.
 
-use super::cores::{Row, draw, rows};
+use super::cores::{Row, draw, mark, rows};
 use super::count;
 use super::page::{BOLD, FAINT, KEY, PLAIN, Page, Span, WARN};
 use crate::base::{CpuId, CpuSet, NodeId};
@@ -17,6 +17,8 @@ pub struct Holders {
     /// VMs with the CPUs that their vCPUs are pinned to; none for those that
     /// float.
     pub vms: Vec<(String, CpuSet)>,
+    /// CPUs of VMs that are not shown one by one.
+    pub others: CpuSet,
     /// Why VMs are not known, where they are not.
     pub unknown: Option<String>,
 }
@@ -28,6 +30,8 @@ pub enum Holder {
     Disallowed,
     /// One VM, by its place in the list.
     Vm(usize),
+    /// A VM that is not in the list.
+    Other,
     /// More than one VM.
     Several,
     /// The host.
@@ -44,10 +48,13 @@ impl Holders {
     pub fn of(&self, cpu: CpuId, topology: &Topology) -> Holder {
         let mut vms = (0..).zip(&self.vms).filter(|(_, vm)| vm.1.contains(cpu));
         let isolated = topology.isolated.value();
+        let other = self.others.contains(cpu);
         match (vms.next(), vms.next()) {
             _ if topology.disallowed.contains(cpu) => Holder::Disallowed,
+            (Some(_), _) if other => Holder::Several,
             (Some((n, _)), None) => Holder::Vm(n),
             (Some(_), Some(_)) => Holder::Several,
+            _ if other => Holder::Other,
             _ if self.housekeeping.contains(cpu) => Holder::Host,
             _ if isolated.is_some_and(|set| set.contains(cpu)) => {
                 Holder::Isolated
@@ -68,6 +75,8 @@ pub fn host(page: &mut Page, facts: &Facts, held: &Holders, numbered: bool) {
             page.gap();
             let id = at.unwrap_or_default();
             page.line(&[(BOLD, format!("package {id}"))]);
+        } else {
+            page.gap();
         }
         package = at;
         self::node(page, facts, node, held, numbered);
@@ -84,7 +93,8 @@ pub fn host(page: &mut Page, facts: &Facts, held: &Holders, numbered: bool) {
         draw(page, topology, &rows, held, numbered);
     }
     homeless_devices(page, facts);
-    legend(page, topology, held);
+    legend(page, topology, held, &topology.online);
+    notes(page, topology, held);
 }
 
 /// Returns the package that holds all of these CPUs.
@@ -133,7 +143,6 @@ fn node(
     held: &Holders,
     numbered: bool,
 ) {
-    page.gap();
     let mut parts = Vec::new();
     match node.memory.value() {
         Some(memory) if memory.0 == 0 => parts.push("no memory".to_owned()),
@@ -170,12 +179,8 @@ fn pools(facts: &Facts, node: NodeId) -> Option<String> {
     };
     let pool = |pool: &HugepagePool| {
         let free = pool.free.value().map(|free| format!(", {free} free"));
-        format!(
-            "{} {} pages{}",
-            pool.total,
-            pool.size,
-            free.unwrap_or_default()
-        )
+        let free = free.unwrap_or_default();
+        format!("{} pages: {}{free}", pool.size, pool.total)
     };
     let here = pools.iter().filter(|p| p.node == node && p.total > 0);
     let here = here.map(pool).collect::<Vec<_>>().join("; ");
@@ -247,33 +252,42 @@ fn homeless_devices(page: &mut Page, facts: &Facts) {
     }
 }
 
-/// Explains the marks that the picture has.
-fn legend(page: &mut Page, topology: &Topology, held: &Holders) {
+/// Explains the marks that a picture of some CPUs has.
+pub(super) fn legend(
+    page: &mut Page,
+    topology: &Topology,
+    held: &Holders,
+    drawn: &CpuSet,
+) {
     page.gap();
-    let cpus = topology.online.iter().map(|cpu| held.of(cpu, topology));
+    let cpus = drawn.iter().map(|cpu| held.of(cpu, topology));
     let seen: Vec<Holder> = cpus.collect();
-    let mut spans: Vec<Span> = Vec::new();
+    let mut entries: Vec<[Span; 2]> = Vec::new();
     for (holder, what) in [
         (Holder::Host, "host"),
         (Holder::Free, "free"),
         (Holder::Isolated, "isolated"),
         (Holder::Disallowed, "not allowed"),
+        (Holder::Other, "another VM"),
         (Holder::Several, "held twice"),
     ] {
         if seen.contains(&holder) {
-            let (style, mark) = super::cores::mark(holder);
-            spans.push((style, mark.to_string()));
-            spans.push((FAINT, format!("{what} ")));
+            let (style, mark) = mark(holder);
+            let what = (FAINT, what.to_owned());
+            entries.push([(style, mark.to_string()), what]);
         }
     }
     for (n, (name, cpus)) in held.vms.iter().enumerate() {
         if !cpus.is_empty() {
-            let (style, mark) = super::cores::mark(Holder::Vm(n));
-            spans.push((style, mark.to_string()));
-            spans.push((PLAIN, format!("{name} ")));
+            let (style, mark) = mark(Holder::Vm(n));
+            entries.push([(style, mark.to_string()), (PLAIN, name.clone())]);
         }
     }
-    page.flow("  ", "  ", &spans);
+    page.entries("  ", &entries);
+}
+
+/// Says what the picture cannot show.
+fn notes(page: &mut Page, topology: &Topology, held: &Holders) {
     let mut note = |style, text: String| {
         page.flow("  ", "    ", &[(style, text)]);
     };
@@ -311,7 +325,7 @@ mod tests {
         Holders {
             housekeeping: housekeeping.parse().unwrap(),
             vms: vms.iter().map(vm).collect(),
-            unknown: None,
+            ..Holders::default()
         }
     }
 
@@ -324,17 +338,15 @@ mod tests {
           16 CPUs, 8 cores, 2 L3s of 32 MiB, 2 nodes
 
         package 0
-
-          node 0  64 GiB; 32 1G pages, 24 free
+          node 0  64 GiB; 1G pages: 32, 24 free
             0-3,8-11 [ 0h  8h │  1a  9a │  2· 10· │  3· 11·]
 
         package 1
-
-          node 1  64 GiB; 32 1G pages, 24 free
+          node 1  64 GiB; 1G pages: 32, 24 free
             4-7,12-15 [ 4h 12h │  5· 13· │  6· 14· │  7· 15·]
             NIC 0000:c1:00.0 enp193s0f0np0, mlx5_core, 1 of 16 VFs
 
-          h host · free a db
+          h host   · free   a db
           not pinned: web
         ");
     }
@@ -348,8 +360,7 @@ mod tests {
           256 CPUs, 128 cores, 16 L3s of 32 MiB, 2 nodes
 
         package 0
-
-          node 0  64 GiB; 32 1G pages, 24 free
+          node 0  64 GiB; 1G pages: 32, 24 free
             0-7,128-135   [hh ·· ·· ·· ·· ·· ·· ··]
             8-15,136-143  [aa aa aa aa aa aa aa aa]
             16-23,144-151 [·· ·· ·· ·· ·· ·· ·· ··]
@@ -360,8 +371,7 @@ mod tests {
             56-63,184-191 [·· ·· ·· ·· ·· ·· ·· ··]
 
         package 1
-
-          node 1  64 GiB; 32 1G pages, 24 free
+          node 1  64 GiB; 1G pages: 32, 24 free
             64-71,192-199   [hh ·· ·· ·· ·· ·· ·· ··]
             72-79,200-207   [·· ·· ·· ·· ·· ·· ·· ··]
             80-87,208-215   [·· ·· ·· ·· ·· ·· ·· ··]
@@ -372,7 +382,7 @@ mod tests {
             120-127,248-255 [·· ·· ·· ·· ·· ·· ·· ··]
             NIC 0000:c1:00.0 enp193s0f0np0, mlx5_core, 1 of 16 VFs
 
-          h host · free a db
+          h host   · free   a db
         ");
     }
 
@@ -393,18 +403,16 @@ mod tests {
           8 CPUs, 8 cores, no L3 known, 2 nodes
 
         package 0
-
-          node 0  64 GiB; 32 1G pages, 24 free
+          node 0  64 GiB; 1G pages: 32, 24 free
             0-3 [h a ! b]
 
         package 1
-
-          node 1  no memory; 32 1G pages, 24 free
+          node 1  no memory; 1G pages: 32, 24 free
             4-7 [· i i x]
 
           devices not known: the source holds no devices
 
-          h host · free i isolated x not allowed ! held twice a a b b
+          h host   · free   i isolated   x not allowed   ! held twice   a a   b b
           offline: CPUs 8-9
         ");
     }

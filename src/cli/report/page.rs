@@ -55,6 +55,11 @@ impl Page {
         }
     }
 
+    /// Begins a line.
+    pub fn start(&mut self, span: &Span) {
+        self.styled(span.0, &harmless(&span.1));
+    }
+
     /// Writes one line as it is, however long.
     pub fn line(&mut self, spans: &[Span]) {
         for (style, text) in spans {
@@ -96,6 +101,28 @@ impl Page {
             }
         }
         self.text.push('\n');
+    }
+
+    /// Writes pairs of a sign and its meaning, and wraps between them.
+    pub fn entries(&mut self, indent: &str, entries: &[[Span; 2]]) {
+        const APART: &str = "   ";
+        let mut column = 0;
+        for [sign, meaning] in entries {
+            let size = columns(&sign.1) + 1 + columns(&meaning.1);
+            if column > 0 && column + APART.len() + size > self.width {
+                self.text.push('\n');
+                column = 0;
+            }
+            let before = if column == 0 { indent } else { APART };
+            self.text.push_str(before);
+            self.styled(sign.0, &sign.1);
+            self.text.push(' ');
+            self.styled(meaning.0, &harmless(&meaning.1));
+            column += before.len() + size;
+        }
+        if column > 0 {
+            self.text.push('\n');
+        }
     }
 
     /// Writes a labelled row; what does not fit goes on under its start.

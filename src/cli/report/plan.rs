@@ -1,15 +1,22 @@
 //! A plan for people.
 
 use super::changes::{changes, grouped, stage};
+use super::cores::{draw, mark, rows};
 use super::count;
+use super::host::{Holder, Holders, legend};
 use super::page::{BOLD, FAINT, GOOD, KEY, PLAIN, Page, Span, WARN};
 use super::vm::vm;
+use crate::base::CpuSet;
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
-use crate::model::{Advice, Change, Missing, Plan, Stage};
+use crate::model::{Advice, Change, Missing, Plan, Stage, VmPlacement};
+
+/// Caches of one node that are drawn, unless all are asked for: the map
+/// shall leave room for the plan.
+const MAP_ROWS: usize = 8;
 
 /// A plan and what is known around it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Shown<'a> {
     /// The plan.
     pub plan: &'a Plan,
@@ -17,6 +24,8 @@ pub struct Shown<'a> {
     pub facts: Option<&'a Facts>,
     /// The VMs as they are.
     pub domains: &'a [&'a Domain],
+    /// CPUs that VMs hold which are not planned.
+    pub others: CpuSet,
     /// Whether each of many like things is shown.
     pub verbose: bool,
 }
@@ -31,9 +40,17 @@ pub fn plan(page: &mut Page, shown: &Shown<'_>) {
         let kept = format!("CPUs {}", plan.housekeeping);
         page.row(0, "host keeps", &[(PLAIN, kept)]);
     }
-    for one in &plan.vms {
+    if let Some(facts) = shown.facts {
+        map(page, shown, facts);
+    }
+    for (n, one) in plan.vms.iter().enumerate() {
         let name = one.name.as_str();
         let domain = shown.domains.iter().find(|d| d.name == one.name).copied();
+        page.gap();
+        if plan.vms.len() > 1 && one.placement.is_some() {
+            let (style, mark) = mark(Holder::Vm(n));
+            page.start(&(style, format!("{mark} ")));
+        }
         vm(page, plan, one, shown.facts, domain, shown.verbose);
         about(page, plan, Some(name), shown.verbose);
     }
@@ -47,6 +64,49 @@ pub fn plan(page: &mut Page, shown: &Shown<'_>) {
     }
     page.gap();
     page.flow("", "", &[summary(plan)]);
+}
+
+/// Draws the caches that the VMs take CPUs of, with all that is there.
+fn map(page: &mut Page, shown: &Shown<'_>, facts: &Facts) {
+    let held = Holders {
+        housekeeping: shown.plan.housekeeping.clone(),
+        vms: shown
+            .plan
+            .vms
+            .iter()
+            .map(|vm| {
+                let place = vm.placement.as_ref();
+                let cpus = place.map(VmPlacement::cpus).unwrap_or_default();
+                (vm.name.to_string(), cpus)
+            })
+            .collect(),
+        others: shown.others.clone(),
+        unknown: None,
+    };
+    let taken = held.vms.iter().fold(CpuSet::new(), |all, vm| all.union(&vm.1));
+    let mut drawn = CpuSet::new();
+    for node in &facts.topology.nodes {
+        let mut rows = rows(&facts.topology, &node.cpus);
+        rows.retain(|row| row.cpus.intersects(&taken));
+        if rows.is_empty() {
+            continue;
+        }
+        page.gap();
+        page.line(&[(BOLD, format!("  node {}", node.id))]);
+        let left = rows.len().saturating_sub(MAP_ROWS);
+        if !shown.verbose {
+            rows.truncate(MAP_ROWS);
+        }
+        draw(page, &facts.topology, &rows, &held, false);
+        drawn = rows.iter().fold(drawn, |all, row| all.union(&row.cpus));
+        if left > 0 && !shown.verbose {
+            let more = format!("    … and {left} more (-v)");
+            page.line(&[(FAINT, more)]);
+        }
+    }
+    if !drawn.is_empty() {
+        legend(page, &facts.topology, &held, &drawn);
+    }
 }
 
 /// Picks what is about one VM, or about the host.
@@ -102,7 +162,7 @@ fn summary(plan: &Plan) -> Span {
         .filter(|(n, _)| *n > 0)
         .collect::<Vec<_>>();
     let text = match &times[..] {
-        [(_, when)] => format!("{}, {when}.", count(all, "change")),
+        [(_, when)] => format!("{}, in effect {when}.", count(all, "change")),
         several => {
             let parts = several.iter().map(|(n, when)| format!("{n} {when}"));
             let parts = parts.collect::<Vec<_>>().join(", ");
@@ -130,8 +190,13 @@ mod tests {
 
     fn show(plan_: &Plan, facts: &Facts, verbose: bool) -> String {
         let mut page = Page::new(80);
-        let shown =
-            Shown { plan: plan_, facts: Some(facts), domains: &[], verbose };
+        let shown = Shown {
+            plan: plan_,
+            facts: Some(facts),
+            domains: &[],
+            others: CpuSet::new(),
+            verbose,
+        };
         plan(&mut page, &shown);
         sample::plain(&page.into_text())
     }
@@ -198,6 +263,12 @@ mod tests {
         policy     balanced
         host keeps CPUs 0,8,16,24
 
+          node 1
+            8-11,24-27  [hh aa aa aa]
+            12-15,28-31 [aa ·· ·· ··]
+
+          h host   · free   a vm1
+
         vm1  8 vCPUs, 16 GiB
           place      node 1, 2 L3s
           CPUs       9-12,25-28, on 4 cores
@@ -230,7 +301,7 @@ mod tests {
           not known
             CPU flags (a sample has none): cpu-model, nested-virt not judged
 
-        11 changes, when the VM starts.
+        11 changes, in effect when the VM starts.
         ");
     }
 
@@ -245,6 +316,18 @@ mod tests {
         VMs from   qemu:///system
         policy     balanced
         host keeps CPUs 0,8,16,24
+
+          node 1
+            64-71,192-199   [·· aa aa aa aa aa aa aa]
+            72-79,200-207   [aa aa aa aa aa aa aa aa]
+            80-87,208-215   [aa aa aa aa aa aa aa aa]
+            88-95,216-223   [aa aa aa aa aa aa aa aa]
+            96-103,224-231  [aa aa aa aa aa aa aa aa]
+            104-111,232-239 [aa aa aa aa aa aa aa aa]
+            112-119,240-247 [aa aa aa aa aa aa aa aa]
+            120-127,248-255 [aa aa aa aa aa aa aa aa]
+
+          · free   a vm1
 
         vm1  126 vCPUs, 16 GiB
           place      node 1, 8 L3s
@@ -262,7 +345,7 @@ mod tests {
               … and 98 more (-v)
             because    each vCPU has one CPU of node 1
 
-        126 changes, when the VM starts.
+        126 changes, in effect when the VM starts.
         ");
     }
 

@@ -21,7 +21,6 @@ pub(super) fn vm(
     domain: Option<&Domain>,
     verbose: bool,
 ) {
-    page.gap();
     let Some(place) = &vm.placement else {
         page.line(&[(BOLD, vm.name.to_string())]);
         page.row(2, "place", &[(FAINT, "not placed".to_owned())]);
