@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod cli;
+pub mod definition;
 pub mod model;
 pub mod placement;
 pub mod planner;

@@ -3,6 +3,9 @@
 //! A rule is a pure function of facts, definition, policy and placement. It
 //! sees the definition as it was read, never what another rule makes of it.
 
+#[cfg(test)]
+mod fixture;
+
 use crate::base::XmlPath;
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;

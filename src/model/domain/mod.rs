@@ -66,6 +66,8 @@ pub struct Domain {
     pub devices: Devices,
     /// Arguments of `<qemu:commandline>`, in order.
     pub qemu_arguments: Vec<String>,
+    /// Whether `<qemu:commandline>` sets environment variables too.
+    pub qemu_environment: bool,
     /// `type` of `<launchSecurity>`: `sev`, `sev-snp`, `tdx`, …
     pub launch_security: Option<String>,
 }

@@ -1,0 +1,8 @@
+//! Definitions: the text of a VM, read and edited without losing a byte.
+
+mod render;
+mod view;
+pub mod xml;
+
+pub use render::{RenderError, render};
+pub use view::{ReadError, ReadProblem, read};
