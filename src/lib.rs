@@ -3,6 +3,8 @@
 pub mod base;
 pub mod cli;
 pub mod definition;
+pub mod files;
+pub mod hypervisor;
 pub mod model;
 pub mod placement;
 pub mod planner;

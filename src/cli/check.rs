@@ -3,6 +3,7 @@
 use anyhow::Context;
 
 use super::args::{CheckArgs, TextOrJson};
+use super::connection::Purpose;
 use super::exit::{CliError, Done};
 use super::report::findings;
 use super::screen::Screen;
@@ -18,8 +19,10 @@ pub(super) fn run(
 ) -> Result<Done, CliError> {
     sources::refuse_contradictions(&args.sources)?;
     let policy = policy::load(&args.policy)?;
-    let world = sources::read(&args.sources)?;
-    let selection = select(world.found, &args.vms, &world.connection)?;
+    let mut vms = sources::vms(&args.sources, Purpose::Look)?;
+    vms.judge_unread(&args.vms, screen)?;
+    let facts = sources::facts(args.sources.host.as_deref(), Some(&vms))?;
+    let selection = select(vms.found, &args.vms, &vms.connection)?;
     let Selection { subjects, origins, neighbours, .. } = &selection;
     let judged: Vec<_> = subjects
         .iter()
@@ -27,7 +30,7 @@ pub(super) fn run(
         .collect();
     let others = neighbours.iter().flat_map(|n| n.definitions.clone());
     let others: Vec<_> = others.collect();
-    let mut found = check(&world.facts, &policy, &judged, &others);
+    let mut found = check(&facts, &policy, &judged, &others);
     let only = &args.policy.only;
     // The checker does not know levels; `--only` is about its rules too.
     found.retain(|f| {
@@ -44,7 +47,7 @@ pub(super) fn run(
             let names = subjects.iter().map(|s| s.domain.name.as_str());
             let place = names.zip(origins).find(|(name, _)| *name == vm);
             match place {
-                Some((_, origin)) if world.connection == "files" => {
+                Some((_, origin)) if vms.connection == "files" => {
                     origin.clone()
                 }
                 _ => vm.to_owned(),

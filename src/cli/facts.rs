@@ -3,6 +3,7 @@
 use anyhow::Context;
 
 use super::args::{FactsArgs, TextOrJson};
+use super::connection::Purpose;
 use super::exit::{CliError, Done};
 use super::report::{Holders, host};
 use super::screen::Screen;
@@ -11,6 +12,7 @@ use super::sources;
 use crate::base::CpuSet;
 use crate::model::facts::Facts;
 use crate::model::policy::Policy;
+use crate::placement::housekeeping;
 
 /// Shows the host, and captures it where that is asked for.
 pub(super) fn run(
@@ -28,16 +30,20 @@ pub(super) fn run(
         sources::capture(folder)?;
         screen.say(&format!("captured in {}", folder.display()));
     }
-    let facts = sources::facts(args.sources.host.as_deref())?;
+    // The host is worth seeing without its VMs.
+    let vms = sources::vms(&args.sources, Purpose::Look);
+    let facts =
+        sources::facts(args.sources.host.as_deref(), vms.as_ref().ok())?;
     if args.format == TextOrJson::Json {
         let json = serde_json::to_string_pretty(&facts)
             .context("writing the facts as JSON")?;
         screen.print_raw(&format!("{json}\n"))?;
         return Ok(Done::Done);
     }
-    // The picture is worth having without the VMs.
-    let held = match sources::vms(&args.sources) {
-        Ok((_, found)) => holders(&facts, &found),
+    let held = match vms {
+        Ok(vms) => holders(&facts, &vms.found),
+        // The VMs of this machine say nothing about another.
+        Err(_) if args.sources.host.is_some() => holders(&facts, &[]),
         Err(error) => {
             Holders { unknown: Some(error.in_short()), ..holders(&facts, &[]) }
         }
@@ -60,7 +66,10 @@ fn holders(facts: &Facts, found: &[Found]) -> Holders {
         pins.fold(CpuSet::new(), |all, pin| all.union(pin))
     };
     Holders {
-        housekeeping: sources::housekeeping(facts, &Policy::default()),
+        housekeeping: housekeeping(
+            &facts.topology,
+            &Policy::default().cpu.housekeeping,
+        ),
         vms: found
             .iter()
             .map(|one| (one.domain.name.to_string(), pinned(one)))

@@ -10,10 +10,12 @@
 mod apply;
 mod args;
 mod check;
+mod connection;
 mod exit;
 mod explain;
 mod facts;
 mod history;
+mod output;
 mod plan;
 mod policy;
 pub mod report;
@@ -22,7 +24,6 @@ mod screen;
 mod select;
 mod sources;
 mod state;
-mod uri;
 
 pub use args::Args;
 pub use exit::{CliError, Done, Kind, exit_code};

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::args::{PlanArgs, PlanFormat};
+use super::connection::Purpose;
 use super::exit::{CliError, Done, Kind};
 use super::report::{self, Page, Shown};
 use super::screen::Screen;
 use super::select::{Selection, select};
-use super::sources::{self, World};
-use super::{policy, state};
+use super::{connection, output, policy, sources};
 use crate::base::CpuSet;
 use crate::model::Plan;
 use crate::planner::{self, Inputs, PlanError, Planned};
@@ -23,9 +23,12 @@ pub(super) fn run(
 ) -> Result<Done, CliError> {
     refuse_contradictions(args)?;
     let mut policy = policy::load(&args.policy)?;
-    let World { facts, found, connection, live } =
-        sources::read(&args.sources)?;
-    let selection = select(found, &args.vms, &connection)?;
+    let mut vms = sources::vms(&args.sources, Purpose::Change)?;
+    vms.judge_unread(&args.vms, screen)?;
+    let facts = sources::facts(args.sources.host.as_deref(), Some(&vms))?;
+    let live = args.sources.host.is_none() && args.sources.domains.is_empty();
+    let connection = vms.connection;
+    let selection = select(vms.found, &args.vms, &connection)?;
     let subjects = &selection.subjects;
     if subjects.len() > 1
         && args.format == PlanFormat::Xml
@@ -49,7 +52,11 @@ pub(super) fn run(
         connection: &connection,
     })
     .map_err(|error| not_planned(error, args.format))?;
-    let saved = save(&planned.plan, args, live)?;
+    let saved = if live || args.out.is_some() {
+        Some(output::save_plan(&planned.plan, args.out.as_deref())?)
+    } else {
+        None
+    };
     match args.format {
         PlanFormat::Text => {
             let domains: Vec<_> = subjects.iter().map(|s| &s.domain).collect();
@@ -126,21 +133,6 @@ fn json(plan: &Plan) -> Result<String, CliError> {
     Ok(json + "\n")
 }
 
-/// Saves the plan where it was asked for, or where `apply` looks for it.
-fn save(
-    plan: &Plan,
-    args: &PlanArgs,
-    live: bool,
-) -> Result<Option<PathBuf>, CliError> {
-    let path = match (&args.out, live) {
-        (Some(path), _) => path.clone(),
-        (None, true) => state::folder()?.join("plan.json"),
-        (None, false) => return Ok(None),
-    };
-    sources::write(&path, &json(plan)?)?;
-    Ok(Some(path))
-}
-
 /// Returns the CPUs that the VMs beside the planned ones are pinned to.
 fn pins(selection: &Selection) -> CpuSet {
     let all = selection.neighbours.iter().flat_map(|n| &n.definitions);
@@ -180,7 +172,7 @@ fn xml(
     screen: &mut Screen,
 ) -> Result<(), CliError> {
     for (name, text) in &planned.definitions {
-        let shown = printable(args, text);
+        let shown = output::printable(text, args.show_secrets)?;
         if shown != *text {
             let warning = format!(
                 "passwords and keys of {name} are left out: do not define \
@@ -191,7 +183,7 @@ fn xml(
         match &args.out_dir {
             Some(folder) => {
                 let path = folder.join(format!("{name}.xml"));
-                sources::write(&path, &shown)?;
+                output::write_definition(&path, &shown)?;
             }
             None => screen.print_raw(&shown)?,
         }
@@ -208,8 +200,8 @@ fn diff(
     for subject in &selection.subjects {
         let name = &subject.domain.name;
         let Some(new) = planned.definitions.get(name) else { continue };
-        let old = printable(args, &subject.text);
-        let new = printable(args, new);
+        let old = output::printable(&subject.text, args.show_secrets)?;
+        let new = output::printable(new, args.show_secrets)?;
         screen.print(&report::unified(name.as_str(), &old, &new))?;
     }
     Ok(())
@@ -220,24 +212,19 @@ fn script(
     planned: &Planned,
     screen: &mut Screen,
 ) -> Result<(), CliError> {
-    let secret = planned.definitions.iter().find(|(_, text)| {
-        !args.show_secrets && sources::redact(text) != **text
-    });
-    if let Some((name, _)) = secret {
-        return Err(CliError::usage(format!(
-            "{name} has passwords or keys, and a script without them would \
-             lose them"
-        ))
-        .hint("--show-secrets writes them into the script"));
+    for (name, text) in &planned.definitions {
+        if output::printable(text, args.show_secrets)? != *text {
+            let what = format!(
+                "{name} has passwords or keys, and a script without them \
+                 would lose them"
+            );
+            return Err(CliError::usage(what)
+                .hint("--show-secrets writes them into the script"));
+        }
     }
-    let uri = sources::connect_uri(&args.sources);
+    let uri = connection::asked_uri(args.sources.connect.as_deref());
     let script =
         report::script(&planned.plan, &planned.definitions, uri.as_deref())
             .context("writing the script")?;
     Ok(screen.print_raw(&script)?)
-}
-
-/// Returns a definition as it may be shown.
-fn printable(args: &PlanArgs, text: &str) -> String {
-    if args.show_secrets { text.to_owned() } else { sources::redact(text) }
 }

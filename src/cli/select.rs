@@ -72,6 +72,7 @@ pub(super) fn select(
         } else {
             selection.neighbours.push(Neighbour {
                 name: one.domain.name.clone(),
+                running: one.live.is_some(),
                 definitions: std::iter::once(one.domain)
                     .chain(one.live)
                     .collect(),

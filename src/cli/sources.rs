@@ -6,48 +6,46 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::args::SourceArgs;
+use super::connection::{self, Purpose, Unread, asked_uri, refuse_remote};
 use super::exit::CliError;
+use super::screen::Screen;
 use super::select::Found;
-use super::uri;
-use crate::base::CpuSet;
-use crate::model::domain::Domain;
-use crate::model::facts::Facts;
-use crate::model::policy::{Housekeeping, Policy};
+use crate::definition;
+use crate::model::Fact;
+use crate::model::facts::{Facts, HypervisorFacts};
 
-/// All that was read.
+/// The VMs, and who says so.
 #[derive(Debug)]
-pub(super) struct World {
-    /// The host.
-    pub(super) facts: Facts,
+pub(super) struct Vms {
     /// The VMs.
     pub(super) found: Vec<Found>,
+    /// VMs that there are and that could not be read, each with the reason.
+    pub(super) unread: Unread,
     /// Where the VMs come from: a libvirt URI or "files".
     pub(super) connection: String,
-    /// Whether all of it is this machine's, so that a plan can be applied.
-    pub(super) live: bool,
+    /// What that libvirt says of itself; `None` for files.
+    pub(super) hypervisor: Option<Fact<HypervisorFacts>>,
 }
 
-/// Returns the URI that was asked for; `None` leaves it to libvirt.
-pub(super) fn connect_uri(args: &SourceArgs) -> Option<String> {
-    let variable = || std::env::var("LIBVIRT_DEFAULT_URI").ok();
-    args.connect.clone().or_else(variable).filter(|uri| !uri.is_empty())
-}
-
-/// Reads host and VMs.
-pub(super) fn read(args: &SourceArgs) -> Result<World, CliError> {
-    let (connection, found) = vms(args)?;
-    let facts = facts(args.host.as_deref())?;
-    let live = args.domains.is_empty() && args.host.is_none();
-    Ok(World { facts, found, connection, live })
-}
-
-/// Reads the VMs alone, and says where they come from.
-pub(super) fn vms(args: &SourceArgs) -> Result<(String, Vec<Found>), CliError> {
-    if args.domains.is_empty() {
-        return connected(connect_uri(args).as_deref());
+impl Vms {
+    /// Fails for a VM that is asked for and could not be read; warns of the
+    /// others, whose CPUs may be given away. None named means all.
+    pub(super) fn judge_unread(
+        &mut self,
+        named: &[String],
+        screen: &mut Screen,
+    ) -> Result<(), CliError> {
+        for (name, error) in self.unread.drain(..) {
+            let asked = |one: &String| one == name.as_str();
+            if named.is_empty() || named.iter().any(asked) {
+                return Err(error);
+            }
+            let why = error.in_short();
+            let text = format!("what {name} holds is not known: {why}");
+            screen.complain("warning", &text);
+        }
+        Ok(())
     }
-    let found: Result<_, _> = args.domains.iter().map(|f| file(f)).collect();
-    Ok(("files".to_owned(), found?))
 }
 
 /// Refuses what cannot be meant, before anything is read.
@@ -58,30 +56,64 @@ pub(super) fn refuse_contradictions(args: &SourceArgs) -> Result<(), CliError> {
         )
         .hint("put the other definition in a file"));
     }
-    if !args.domains.is_empty() || args.host.is_some() {
-        return Ok(());
+    match asked_uri(args.connect.as_deref()) {
+        Some(uri) if args.domains.is_empty() => refuse_remote(args, &uri),
+        _ => Ok(()),
     }
-    let Some(uri) = connect_uri(args) else { return Ok(()) };
-    let Some(host) = uri::remote_host(&uri) else { return Ok(()) };
-    Err(CliError::usage(format!(
-        "{uri} is on {host}, but the host would be read from this machine"
-    ))
-    .hint(format!(
-        "run `vmtune facts --format json` on {host}, and give that file here \
-         with --host"
-    )))
 }
 
-/// Reads the host from a source, or from this machine.
-pub(super) fn facts(source: Option<&str>) -> Result<Facts, CliError> {
+/// Reads the VMs.
+pub(super) fn vms(
+    args: &SourceArgs,
+    purpose: Purpose,
+) -> Result<Vms, CliError> {
+    if !args.domains.is_empty() {
+        let files = args.domains.iter().map(|path| file(path));
+        return Ok(Vms {
+            found: files.collect::<Result<_, _>>()?,
+            unread: Vec::new(),
+            connection: "files".to_owned(),
+            hypervisor: None,
+        });
+    }
+    let uri = asked_uri(args.connect.as_deref());
+    let hypervisor = connection::open(uri.as_deref(), purpose)?;
+    // Only now is it known what an alias or libvirt's own default means.
+    refuse_remote(args, hypervisor.uri())?;
+    let (found, unread) = connection::vms(hypervisor.as_ref())?;
+    Ok(Vms {
+        found,
+        unread,
+        connection: hypervisor.uri().to_owned(),
+        hypervisor: Some(connection::facts(hypervisor.as_ref())),
+    })
+}
+
+/// Reads the host from a source, or from this machine; what the source does
+/// not know of the hypervisor is taken from the connection.
+pub(super) fn facts(
+    source: Option<&str>,
+    vms: Option<&Vms>,
+) -> Result<Facts, CliError> {
     let Some(path) = source else {
         return Err(CliError::usage("this machine cannot be read yet"));
     };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("reading the host from {path}"))?;
-    let facts = serde_json::from_str(&text)
+    let mut facts: Facts = serde_json::from_str(&text)
         .with_context(|| format!("reading the host from {path}"))?;
+    if facts.hypervisor.value().is_none()
+        && let Some(known) = vms.and_then(|vms| vms.hypervisor.clone())
+    {
+        facts.hypervisor = known;
+    }
     Ok(facts)
+}
+
+/// Copies what is read of this machine into a new folder.
+pub(super) fn capture(folder: &Path) -> Result<(), CliError> {
+    let what = format!("capturing this machine in {}", folder.display());
+    Err(CliError::usage(what))
 }
 
 /// Reads one `--domain` file.
@@ -100,7 +132,8 @@ fn file(path: &str) -> Result<Found, CliError> {
     if !text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
         return Err(not_xml(origin, &text));
     }
-    let domain = domain(origin, &text)?;
+    let domain = definition::read(&text)
+        .with_context(|| format!("reading the definition {origin}"))?;
     Ok(Found {
         origin: origin.to_owned(),
         id: None,
@@ -115,55 +148,13 @@ fn file(path: &str) -> Result<Found, CliError> {
 fn not_xml(origin: &str, text: &str) -> CliError {
     let keys = ["memory:", "cores:", "sockets:", "scsihw:", "net0:", "boot:"];
     let is_conf = |line: &str| keys.iter().any(|key| line.starts_with(key));
-    if text.lines().any(is_conf) {
-        CliError::usage(format!(
-            "{origin} is a Proxmox VM, which vmtune cannot plan yet"
-        ))
-        .hint("give the VM as libvirt XML")
+    let (what, hint) = if text.lines().any(is_conf) {
+        ("a VM of Proxmox, which vmtune cannot plan yet", "give libvirt XML")
     } else {
-        CliError::usage(format!("{origin} is not a libvirt domain XML"))
-            .hint("`virsh dumpxml --inactive --security-info VM` prints one")
-    }
-}
-
-/// Reads a definition.
-fn domain(origin: &str, _text: &str) -> Result<Domain, CliError> {
-    Err(CliError::usage(format!("{origin}: definitions cannot be read yet")))
-}
-
-/// Reads all VMs of a connection.
-fn connected(_uri: Option<&str>) -> Result<(String, Vec<Found>), CliError> {
-    Err(CliError::usage("this vmtune cannot talk to libvirt")
-        .hint("give definitions with --domain"))
-}
-
-/// Returns the CPUs that a policy keeps for the host.
-pub(super) fn housekeeping(facts: &Facts, policy: &Policy) -> CpuSet {
-    match &policy.cpu.housekeeping {
-        Housekeeping::Cpus(cpus) => cpus.clone(),
-        Housekeeping::Auto => facts
-            .topology
-            .cores
-            .first()
-            .map(|core| core.cpus.clone())
-            .unwrap_or_default(),
-    }
-}
-
-/// Returns a definition without its passwords and keys.
-pub(super) fn redact(text: &str) -> String {
-    text.to_owned()
-}
-
-/// Copies what is read of this machine into a new folder.
-pub(super) fn capture(folder: &Path) -> Result<(), CliError> {
-    let what = format!("capturing this machine in {}", folder.display());
-    Err(CliError::usage(what))
-}
-
-/// Writes a file of the user's choice.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), CliError> {
-    std::fs::write(path, text)
-        .with_context(|| format!("writing {}", path.display()))?;
-    Ok(())
+        (
+            "not a libvirt domain XML",
+            "`virsh dumpxml --inactive --security-info VM` prints one",
+        )
+    };
+    CliError::usage(format!("--domain {origin} is {what}")).hint(hint)
 }
