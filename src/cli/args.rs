@@ -43,7 +43,7 @@ pub struct Args {
 /// Options of every command.
 #[derive(Debug, ClapArgs)]
 pub struct Common {
-    /// Show more: each of many like changes, numbers of CPUs
+    /// Show more: each of many like changes, the number of each CPU
     #[arg(short, long, global = true, display_order = 900)]
     pub verbose: bool,
     /// When to use colour; NO_COLOR is honoured
@@ -124,9 +124,6 @@ Examples:
   vmtune facts --host 'synthetic:pack:2 l3:4 core:8 pu:2'
   vmtune facts --capture host1              a folder to attach to a report")]
 pub(super) struct FactsArgs {
-    /// Where to read.
-    #[command(flatten)]
-    pub(super) sources: SourceArgs,
     /// How to show it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: TextOrJson,
@@ -134,6 +131,9 @@ pub(super) struct FactsArgs {
     /// hardware addresses replaced
     #[arg(long, value_name = "DIR")]
     pub(super) capture: Option<PathBuf>,
+    /// Where to read.
+    #[command(flatten)]
+    pub(super) sources: SourceArgs,
 }
 
 /// Arguments of `plan`.
@@ -154,12 +154,6 @@ pub(super) struct PlanArgs {
     /// Plan every VM of the connection
     #[arg(long, conflicts_with = "vms")]
     pub(super) all: bool,
-    /// Where to read.
-    #[command(flatten)]
-    pub(super) sources: SourceArgs,
-    /// What is wanted.
-    #[command(flatten)]
-    pub(super) policy: PolicyArgs,
     /// How to show the plan
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: PlanFormat,
@@ -175,6 +169,12 @@ pub(super) struct PlanArgs {
     /// Exit with 3 when changes are planned, 0 when there is nothing to do
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
+    /// Where to read.
+    #[command(flatten)]
+    pub(super) sources: SourceArgs,
+    /// What is wanted.
+    #[command(flatten)]
+    pub(super) policy: PolicyArgs,
 }
 
 /// How a plan is shown.
@@ -204,15 +204,15 @@ pub(super) struct CheckArgs {
     /// The VMs, by name or UUID; all where none is named
     #[arg(value_name = "VM")]
     pub(super) vms: Vec<String>,
+    /// How to show the findings
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: TextOrJson,
     /// Where to read.
     #[command(flatten)]
     pub(super) sources: SourceArgs,
     /// What is wanted.
     #[command(flatten)]
     pub(super) policy: PolicyArgs,
-    /// How to show the findings
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(super) format: TextOrJson,
 }
 
 /// Arguments of `apply`.

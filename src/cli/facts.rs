@@ -3,13 +3,13 @@
 use anyhow::Context;
 
 use super::args::{FactsArgs, TextOrJson};
-use super::connection::Purpose;
+use super::connection::{Purpose, Unread};
 use super::exit::{CliError, Done};
 use super::report::{Holders, host};
 use super::screen::Screen;
 use super::select::Found;
 use super::sources;
-use crate::base::CpuSet;
+use crate::base::{CpuSet, DomainName};
 use crate::model::facts::Facts;
 use crate::model::policy::Policy;
 use crate::placement::housekeeping;
@@ -30,10 +30,16 @@ pub(super) fn run(
         sources::capture(folder)?;
         screen.say(&format!("captured in {}", folder.display()));
     }
-    // The host is worth seeing without its VMs.
-    let vms = sources::vms(&args.sources, Purpose::Look);
-    let facts =
-        sources::facts(args.sources.host.as_deref(), vms.as_ref().ok())?;
+    let elsewhere = args.sources.host.is_some()
+        && args.sources.connect.is_none()
+        && args.sources.domains.is_empty();
+    // The VMs of this machine say nothing about another, and the host is
+    // worth seeing without them.
+    let vms = (!elsewhere)
+        .then(|| sources::vms(&args.sources, Purpose::Look))
+        .transpose();
+    let known = vms.as_ref().ok().and_then(Option::as_ref);
+    let facts = sources::facts(args.sources.host.as_deref(), known)?;
     if args.format == TextOrJson::Json {
         let json = serde_json::to_string_pretty(&facts)
             .context("writing the facts as JSON")?;
@@ -41,9 +47,11 @@ pub(super) fn run(
         return Ok(Done::Done);
     }
     let held = match vms {
-        Ok(vms) => holders(&facts, &vms.found),
-        // The VMs of this machine say nothing about another.
-        Err(_) if args.sources.host.is_some() => holders(&facts, &[]),
+        Ok(Some(vms)) => Holders {
+            unknown: unread(&vms.unread),
+            ..holders(&facts, &vms.found)
+        },
+        Ok(None) => holders(&facts, &[]),
         Err(error) => {
             Holders { unknown: Some(error.in_short()), ..holders(&facts, &[]) }
         }
@@ -76,4 +84,13 @@ fn holders(facts: &Facts, found: &[Found]) -> Holders {
             .collect(),
         ..Holders::default()
     }
+}
+
+/// Names the VMs that could not be read.
+fn unread(vms: &Unread) -> Option<String> {
+    let one = |(name, why): &(DomainName, CliError)| {
+        format!("{name} ({})", why.in_short())
+    };
+    let all: Vec<_> = vms.iter().map(one).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }

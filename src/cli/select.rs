@@ -116,7 +116,10 @@ fn position(
 
 fn missing(found: &[Found], wanted: &str, place: &str) -> CliError {
     let names = || found.iter().map(|one| one.domain.name.as_str());
-    let error = CliError::usage(format!("{place} has no VM {wanted:?}"));
+    let error = CliError::usage(match place {
+        "files" => format!("no --domain file holds a VM {wanted:?}"),
+        uri => format!("{uri} has no VM {wanted:?}"),
+    });
     // A handful is quicker to read than to ask for.
     const LISTED: usize = 8;
     match nearest(wanted, names()) {
