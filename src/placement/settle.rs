@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::assign::Found;
 use super::board::{Board, Group};
-use super::curve::{broken_cores, choose, whole_cores};
+use super::curve::choose;
 use super::demand::Demand;
 use super::homes::home;
 use super::shape::Shape;
@@ -167,14 +167,13 @@ fn floating(groups: &[Group]) -> CpuSet {
 /// CPUs on them.
 fn row_of(group: &Group, shape: &Shape, units: u32) -> Vec<Seat> {
     let unit = shape.unit;
-    let whole = whole_cores(group, unit);
-    let room: u32 = whole.iter().map(|core| unit.fit(core)).sum();
-    let broken = broken_cores(group, unit);
-    let mut odd = choose(&broken, unit, units.saturating_sub(room));
-    odd.sort_by_key(|core| core.first);
+    let mut cores = choose(group, unit, units);
+    // What is left over of a core is of the lowest, where it is cheapest for
+    // the VM that may come to share it.
+    cores.sort_by_key(|core| (core.whole, std::cmp::Reverse(core.first)));
     let mut left = units;
     let mut seats = Vec::new();
-    for core in whole.into_iter().chain(odd) {
+    for core in cores {
         let here = unit.fit(core).min(left);
         left -= here;
         let threads = unit.threads as usize;
