@@ -4,6 +4,7 @@ pub mod base;
 pub mod cli;
 pub mod definition;
 pub mod files;
+pub mod host;
 pub mod hypervisor;
 pub mod model;
 pub mod placement;

@@ -11,6 +11,7 @@ use super::exit::CliError;
 use super::screen::Screen;
 use super::select::Found;
 use crate::definition;
+use crate::host::{Source, collect};
 use crate::model::Fact;
 use crate::model::facts::{Facts, HypervisorFacts};
 
@@ -95,13 +96,13 @@ pub(super) fn facts(
     source: Option<&str>,
     vms: Option<&Vms>,
 ) -> Result<Facts, CliError> {
-    let Some(path) = source else {
-        return Err(CliError::usage("this machine cannot be read yet"));
+    let named = || match source {
+        Some(source) => format!("reading the host from {source}"),
+        None => "reading this machine".to_owned(),
     };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("reading the host from {path}"))?;
-    let mut facts: Facts = serde_json::from_str(&text)
-        .with_context(|| format!("reading the host from {path}"))?;
+    let source = source.map_or(Ok(Source::Live), Source::of_argument);
+    let collected = source.and_then(|source| collect(&source));
+    let mut facts = collected.with_context(named)?;
     if facts.hypervisor.value().is_none()
         && let Some(known) = vms.and_then(|vms| vms.hypervisor.clone())
     {
