@@ -5,7 +5,7 @@ use anyhow::Context;
 use super::args::{FactsArgs, TextOrJson};
 use super::connection::{Purpose, Unread};
 use super::exit::{CliError, Done};
-use super::report::{Holders, host};
+use super::report::{Detail, Holders, host};
 use super::screen::Screen;
 use super::select::Found;
 use super::sources;
@@ -60,8 +60,12 @@ pub(super) fn run(
     // A terminal has room for numbers where the host is small.
     const SMALL: usize = 64;
     let small = facts.topology.online.len() <= SMALL;
-    let numbered = verbose || (small && screen.is_terminal());
-    host(&mut page, &facts, &held, numbered);
+    let detail = match verbose {
+        true => Detail::All,
+        false if small && screen.is_terminal() => Detail::Numbers,
+        false => Detail::Marks,
+    };
+    host(&mut page, &facts, &held, detail);
     screen.print(&page.into_text())?;
     Ok(Done::Done)
 }

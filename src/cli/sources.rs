@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::args::SourceArgs;
 use super::connection::{self, Purpose, Unread, asked_uri, refuse_remote};
-use super::exit::CliError;
+use super::exit::{CliError, Kind};
 use super::screen::Screen;
 use super::select::Found;
 use crate::definition;
@@ -96,13 +96,19 @@ pub(super) fn facts(
     source: Option<&str>,
     vms: Option<&Vms>,
 ) -> Result<Facts, CliError> {
-    let named = || match source {
-        Some(source) => format!("reading the host from {source}"),
-        None => "reading this machine".to_owned(),
-    };
-    let source = source.map_or(Ok(Source::Live), Source::of_argument);
-    let collected = source.and_then(|source| collect(&source));
-    let mut facts = collected.with_context(named)?;
+    let place = source.map_or(Ok(Source::Live), Source::of_argument);
+    let collected = place.and_then(|place| collect(&place));
+    let mut facts = collected.map_err(|error| {
+        let error = anyhow::Error::new(error).context("reading the host");
+        let error = CliError::new(Kind::Failed, error);
+        if source.is_none() {
+            return error.hint("--host reads another source");
+        }
+        error.hint(
+            "--host takes a facts file, an hwloc XML file (`lstopo x.xml`), a \
+             captured tree or synthetic:DESCRIPTION",
+        )
+    })?;
     if facts.hypervisor.value().is_none()
         && let Some(known) = vms.and_then(|vms| vms.hypervisor.clone())
     {

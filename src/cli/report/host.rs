@@ -64,8 +64,24 @@ impl Holders {
     }
 }
 
-/// Draws a host. `numbered` writes each CPU's number into the picture.
-pub fn host(page: &mut Page, facts: &Facts, held: &Holders, numbered: bool) {
+/// How much of a host is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// A mark for each CPU.
+    Marks,
+    /// Each CPU's number with its mark.
+    Numbers,
+    /// The numbers, and every device.
+    All,
+}
+
+/// Devices of one node that are listed, unless all are asked for: cards that
+/// were left in many functions would fill the screen.
+const DEVICES: usize = 6;
+
+/// Draws a host.
+pub fn host(page: &mut Page, facts: &Facts, held: &Holders, detail: Detail) {
+    let numbered = detail != Detail::Marks;
     heading(page, facts);
     let topology = &facts.topology;
     let mut package = None;
@@ -79,7 +95,7 @@ pub fn host(page: &mut Page, facts: &Facts, held: &Holders, numbered: bool) {
             page.gap();
         }
         package = at;
-        self::node(page, facts, node, held, numbered);
+        self::node(page, facts, node, held, detail);
     }
     let homed = topology
         .nodes
@@ -92,7 +108,7 @@ pub fn host(page: &mut Page, facts: &Facts, held: &Holders, numbered: bool) {
         let rows = rows(topology, &homeless);
         draw(page, topology, &rows, held, numbered);
     }
-    homeless_devices(page, facts);
+    homeless_devices(page, facts, detail);
     legend(page, topology, held, &topology.online);
     notes(page, topology, held);
 }
@@ -113,7 +129,10 @@ fn heading(page: &mut Page, facts: &Facts) {
     let model = known(&facts.cpu_model).or_else(|| known(&facts.cpu_vendor));
     let model = model.unwrap_or_else(|| "CPU model not known".to_owned());
     let arch = known(&facts.arch).map(|arch| format!("({arch})"));
-    let model = format!("{} × {model}", topology.packages.len().max(1));
+    let model = match topology.packages.len() {
+        0 | 1 => model,
+        several => format!("{several} × {model}"),
+    };
     let mut spans = vec![(PLAIN, model)];
     spans.extend(arch.map(|arch| (FAINT, arch)));
     page.flow("  ", "  ", &spans);
@@ -141,7 +160,7 @@ fn node(
     facts: &Facts,
     node: &Node,
     held: &Holders,
-    numbered: bool,
+    detail: Detail,
 ) {
     let mut parts = Vec::new();
     match node.memory.value() {
@@ -163,13 +182,27 @@ fn node(
     }
     page.line(&spans);
     let rows: Vec<Row> = rows(&facts.topology, &node.cpus);
-    draw(page, &facts.topology, &rows, held, numbered);
+    draw(page, &facts.topology, &rows, held, detail != Detail::Marks);
     let devices = devices(facts, |function| {
         let nodes = function.nodes.value();
         nodes.is_some_and(|nodes| nodes.contains(node.id))
     });
-    for spans in devices {
-        page.flow("    ", "      ", &spans);
+    list(page, devices, detail);
+}
+
+/// Writes devices, those with a network interface first.
+fn list(page: &mut Page, mut devices: Vec<&PciFunction>, detail: Detail) {
+    devices.sort_by_key(|function| function.interfaces.is_empty());
+    let shown = match detail {
+        Detail::All => devices.len(),
+        Detail::Marks | Detail::Numbers => DEVICES,
+    };
+    for function in devices.iter().take(shown) {
+        page.flow("    ", "      ", &device(function));
+    }
+    if devices.len() > shown {
+        let more = devices.len() - shown;
+        page.line(&[(FAINT, format!("    … and {more} more (-v)"))]);
     }
 }
 
@@ -187,12 +220,12 @@ fn pools(facts: &Facts, node: NodeId) -> Option<String> {
     (!here.is_empty()).then_some(here)
 }
 
-/// Describes the NICs and accelerators that are somewhere, a line each;
-/// virtual functions are counted at their physical one.
+/// Returns the NICs and accelerators that are somewhere; virtual functions
+/// are counted at their physical one.
 fn devices(
     facts: &Facts,
     here: impl Fn(&PciFunction) -> bool,
-) -> Vec<Vec<Span>> {
+) -> Vec<&PciFunction> {
     let all = facts.pci.value().map_or(&[][..], Vec::as_slice);
     let shown = |function: &&PciFunction| {
         let kinds = [PciClass::Network, PciClass::Accelerator];
@@ -200,7 +233,7 @@ fn devices(
             && function.physfn.is_none()
             && here(function)
     };
-    all.iter().filter(shown).map(device).collect()
+    all.iter().filter(shown).collect()
 }
 
 fn device(function: &PciFunction) -> Vec<Span> {
@@ -233,7 +266,7 @@ fn count_of(n: u32, noun: &str) -> String {
 }
 
 /// Lists devices of which no node is known, and says where none are.
-fn homeless_devices(page: &mut Page, facts: &Facts) {
+fn homeless_devices(page: &mut Page, facts: &Facts, detail: Detail) {
     if let Some(why) = facts.pci.reason() {
         page.gap();
         let text = format!("devices not known: {why}");
@@ -247,9 +280,7 @@ fn homeless_devices(page: &mut Page, facts: &Facts) {
         page.gap();
         page.line(&[(BOLD, "  node not known".to_owned())]);
     }
-    for spans in lost {
-        page.flow("    ", "      ", &spans);
-    }
+    list(page, lost, detail);
 }
 
 /// Explains the marks that a picture of some CPUs has.
@@ -312,9 +343,9 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    fn draw(facts: &Facts, held: &Holders, numbered: bool) -> String {
+    fn draw(facts: &Facts, held: &Holders, detail: Detail) -> String {
         let mut page = Page::new(80);
-        host(&mut page, facts, held, numbered);
+        host(&mut page, facts, held, detail);
         sample::plain(&page.into_text())
     }
 
@@ -332,7 +363,7 @@ mod tests {
     #[test]
     fn a_small_host_shows_its_numbers() {
         let held = held("0,8,4,12", &[("db", "1,9"), ("web", "")]);
-        insta::assert_snapshot!(draw(&sample::host(1, 4, 2), &held, true), @r"
+        insta::assert_snapshot!(draw(&sample::host(1, 4, 2), &held, Detail::Numbers), @r"
         sample
           2 × AMD EPYC 7543 32-Core Processor (x86_64)
           16 CPUs, 8 cores, 2 L3s of 32 MiB, 2 nodes
@@ -354,7 +385,7 @@ mod tests {
     #[test]
     fn a_large_host_fits_a_page() {
         let held = held("0,128,64,192", &[("db", "8-15,136-143")]);
-        insta::assert_snapshot!(draw(&sample::host(8, 8, 2), &held, false), @r"
+        insta::assert_snapshot!(draw(&sample::host(8, 8, 2), &held, Detail::Marks), @r"
         sample
           2 × AMD EPYC 7543 32-Core Processor (x86_64)
           256 CPUs, 128 cores, 16 L3s of 32 MiB, 2 nodes
@@ -397,7 +428,7 @@ mod tests {
         topology.nodes[1].memory = Fact::known(crate::base::Bytes(0), "");
         facts.pci = Fact::unknown("the source holds no devices");
         let held = held("0", &[("a", "1-2"), ("b", "2-3")]);
-        insta::assert_snapshot!(draw(&facts, &held, false), @r"
+        insta::assert_snapshot!(draw(&facts, &held, Detail::Marks), @r"
         sample
           2 × AMD EPYC 7543 32-Core Processor (x86_64)
           8 CPUs, 8 cores, no L3 known, 2 nodes

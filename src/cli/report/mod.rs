@@ -19,7 +19,7 @@ mod vm;
 
 pub use diff::unified;
 pub use findings::findings;
-pub use host::{Holder, Holders, host};
+pub use host::{Detail, Holder, Holders, host};
 pub use page::{BAD, BOLD, FAINT, GOOD, KEY, PLAIN, Page, Span, WARN};
 pub use plan::{Shown, next, plan};
 pub use rule::{group_name, markdown, rule, rules};
