@@ -80,6 +80,8 @@ pub(super) enum Command {
     Apply(ApplyArgs),
     /// Undo a transaction, to the byte
     Rollback(RollbackArgs),
+    /// Finish a transaction that was cut off
+    Resume(ResumeArgs),
     /// List what was applied and undone
     History(HistoryArgs),
     /// Say why a rule exists, when it hurts and what it rests on
@@ -233,6 +235,9 @@ pub(super) struct ApplyArgs {
 
 /// Arguments of `rollback`.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Each VM gets the definition that it had before. It is in effect when the VM
+starts next.")]
 pub(super) struct RollbackArgs {
     /// The transaction, as `history` lists it [default: the last]
     #[arg(value_name = "TX")]
@@ -243,6 +248,17 @@ pub(super) struct RollbackArgs {
     /// Do not ask
     #[arg(short, long)]
     pub(super) yes: bool,
+    /// Undo it even where a definition was changed since: that change is lost
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct ResumeArgs {
+    /// libvirt's URI [default: the one that the plan was made from]
+    #[arg(short, long, value_name = "URI")]
+    pub(super) connect: Option<String>,
 }
 
 /// Arguments of `history`.

@@ -15,6 +15,7 @@ mod exit;
 mod explain;
 mod facts;
 mod history;
+mod outcome;
 mod output;
 mod plan;
 mod policy;
@@ -24,6 +25,7 @@ mod screen;
 mod select;
 mod sources;
 mod state;
+mod time;
 
 pub use args::Args;
 pub use exit::{CliError, Done, Kind, exit_code};
@@ -42,7 +44,8 @@ pub fn run(args: &Args, screen: &mut Screen) -> Result<Done, CliError> {
         Command::Plan(args) => plan::run(args, verbose, screen),
         Command::Check(args) => check::run(args, screen),
         Command::Apply(args) => apply::run(args, verbose, screen),
-        Command::Rollback(args) => rollback::run(args, screen),
+        Command::Rollback(args) => rollback::run(args, verbose, screen),
+        Command::Resume(args) => rollback::run_resume(args, verbose, screen),
         Command::History(args) => history::run(args, screen),
         Command::Explain(args) => explain::run(args, screen),
     }
