@@ -1,5 +1,6 @@
 //! vmtune takes a VM from its defaults to the limit of its host.
 
+pub mod apply;
 pub mod base;
 pub mod cli;
 pub mod definition;

@@ -132,6 +132,13 @@ impl HypervisorError {
         }
     }
 
+    /// Returns whether the domain is not there.
+    #[must_use]
+    pub fn is_no_domain(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+            || self.cause().is_some_and(|c| c.kind == CauseKind::NoDomain)
+    }
+
     /// Returns what a person can do next, as a sentence without a full stop.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

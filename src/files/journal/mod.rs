@@ -90,6 +90,12 @@ pub enum JournalError {
         /// What is wrong there.
         what: String,
     },
+    /// A record before this one could not be written.
+    #[error("{path} cannot be written on after an error")]
+    Broken {
+        /// The file.
+        path: PathBuf,
+    },
     /// A record could not be written as JSON.
     #[error("writing a record of {path}")]
     Record {

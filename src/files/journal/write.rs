@@ -23,6 +23,8 @@ pub struct Writer {
     id: TransactionId,
     path: PathBuf,
     file: File,
+    /// Whether a record failed: nothing may follow one that is not there.
+    broken: bool,
 }
 
 impl Writer {
@@ -62,7 +64,7 @@ impl Writer {
             .open(&name, OFlag::O_WRONLY | OFlag::O_APPEND)
             .map_err(writing)?
             .ok_or(JournalError::None(id))?;
-        Ok(Self { id, path: folder.path_of(&name), file })
+        Ok(Self { id, path: folder.path_of(&name), file, broken: false })
     }
 
     /// Returns the transaction's number.
@@ -134,11 +136,17 @@ impl Writer {
     }
 
     fn record(&mut self, record: &Record) -> Result<(), JournalError> {
+        if self.broken {
+            let path = self.path.clone();
+            return Err(JournalError::Broken { path });
+        }
         let text = line(&self.path, record)?;
-        self.file
+        let written = self
+            .file
             .write_all(text.as_bytes())
-            .and_then(|()| self.file.sync_all())
-            .map_err(|error| self.failed(error))
+            .and_then(|()| self.file.sync_all());
+        self.broken = written.is_err();
+        written.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, source: std::io::Error) -> JournalError {
