@@ -9,7 +9,9 @@ use super::output::state_dir;
 use super::screen::Screen;
 use crate::apply::{ApplyError, Machine, resume, rollback};
 use crate::files::StateDir;
-use crate::files::journal::{Journal, JournalError, Transaction, TransactionId};
+use crate::files::journal::{
+    Journal, JournalError, Transaction, TransactionId,
+};
 
 /// Undoes a transaction.
 pub(super) fn run(
