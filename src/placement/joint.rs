@@ -46,9 +46,10 @@ pub fn place(
     let mut objectives = vec![Objective::default(); demands.len()];
     let mut bounds = objectives.clone();
     for (at, demand) in demands.iter().enumerate() {
-        if let Some(pins) = &demand.kept {
-            let kept = keep(board, topology, demand, pins);
-            now.take(&kept.cpus());
+        if let Some(own) = &demand.kept {
+            let kept = keep(&now, topology, demand, own)
+                .map_err(|what| Shortage { vm: demand.name.clone(), what })?;
+            now.give(&kept);
             placements[at] = Some(kept);
         }
     }
@@ -58,8 +59,8 @@ pub fn place(
             .map(|(at, _)| at)
     };
     let exclusive: Vec<usize> = of_mode(PlacementMode::Dedicated).collect();
-    let (answer, proved) =
-        together(Hosts { now: &now, bare }, demands, &exclusive)?;
+    let hosts = Hosts { now: &now, bare };
+    let (answer, proved) = together(hosts, demands, &exclusive)?;
     for (at, solved) in answer.solved {
         let Solved { shape, found } = &solved;
         placements[at] = Some(now.settle(&demands[at], shape, found));
