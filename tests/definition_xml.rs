@@ -150,7 +150,7 @@ fn numbered_elements_keep_their_order() {
 fn comments_stay_with_their_neighbours() {
     let before = "<domain>
   <!-- one -->
-  <vcpu>2</vcpu> <!-- two -->
+  <vcpu>2</vcpu> <!-- two --> <!-- 2 -->
   <!-- three -->
   <cputune/> <!-- four -->
 
@@ -162,7 +162,7 @@ fn comments_stay_with_their_neighbours() {
 ";
     let after = before
         .replace("  <!-- one", "  <memory>1</memory>\n  <!-- one")
-        .replace("-- two -->\n", "-- two -->\n  <iothreads>1</iothreads>\n")
+        .replace("-- 2 -->\n", "-- 2 -->\n  <iothreads>1</iothreads>\n")
         .replace("-- four -->\n", "-- four -->\n  <numatune/>\n");
     let memory = ("/domain/memory/text()", Some("1"));
     let iothreads = ("/domain/iothreads/text()", Some("1"));
