@@ -6,316 +6,87 @@
 
 /// Returns the children of a parent in libvirt's order; empty for parents
 /// whose new children go to the end.
-fn children(parent: &str) -> &'static [&'static str] {
+fn children(parent: &str) -> &'static str {
     match parent {
         "domain" => DOMAIN,
-        "memtune" => {
-            &["hard_limit", "soft_limit", "min_guarantee", "swap_hard_limit"]
+        "memtune" => "hard_limit soft_limit min_guarantee swap_hard_limit",
+        "memoryBacking" => {
+            "hugepages nosharepages locked source access allocation discard"
         }
-        "memoryBacking" => &[
-            "hugepages",
-            "nosharepages",
-            "locked",
-            "source",
-            "access",
-            "allocation",
-            "discard",
-        ],
         "cputune" => CPUTUNE,
-        "numatune" => &["memory", "memnode"],
+        "numatune" => "memory memnode",
         "os" => OS,
         "features" => FEATURES,
         "hyperv" => HYPERV,
-        "kvm" => &[
-            "hidden",
-            "hint-dedicated",
-            "poll-control",
-            "pv-ipi",
-            "dirty-ring",
-        ],
-        "cpu" => &[
-            "model",
-            "vendor",
-            "topology",
-            "cache",
-            "maxphysaddr",
-            "feature",
-            "numa",
-        ],
-        "numa" => &["cell", "interconnects"],
-        "cell" => &["distances", "cache"],
+        "kvm" => "hidden hint-dedicated poll-control pv-ipi dirty-ring",
+        "cpu" => "model vendor topology cache maxphysaddr feature numa",
+        "numa" => "cell interconnects",
+        "cell" => "distances cache",
         "devices" => DEVICES,
         "disk" => DISK,
-        "controller" => &[
-            "model",
-            "target",
-            "driver",
-            "boot",
-            "alias",
-            "master",
-            "rom",
-            "acpi",
-            "address",
-            "pcihole64",
-        ],
+        "controller" => {
+            "model target driver boot alias master rom acpi address pcihole64"
+        }
         "interface" => INTERFACE,
-        "hostdev" => &[
-            "driver",
-            "source",
-            "teaming",
-            "readonly",
-            "shareable",
-            "boot",
-            "alias",
-            "rom",
-            "acpi",
-            "address",
-        ],
-        "memballoon" => &["stats", "alias", "address", "driver"],
-        "memory" => &["uuid", "source", "target", "alias", "address"],
-        "iommu" => &["driver", "alias", "address"],
-        "qemu:commandline" => &["qemu:arg", "qemu:env"],
-        _ => &[],
+        "hostdev" => {
+            "driver source teaming readonly shareable boot alias rom acpi \
+             address"
+        }
+        "memballoon" => "stats alias address driver",
+        "memory" => "uuid source target alias address",
+        "iommu" => "driver alias address",
+        "qemu:commandline" => "qemu:arg qemu:env",
+        _ => "",
     }
 }
 
-const DOMAIN: &[&str] = &[
-    "name",
-    "uuid",
-    "genid",
-    "title",
-    "description",
-    "metadata",
-    "maxMemory",
-    "memory",
-    "currentMemory",
-    "blkiotune",
-    "memtune",
-    "memoryBacking",
-    "vcpu",
-    "vcpus",
-    "iothreads",
-    "iothreadids",
-    "defaultiothread",
-    "cputune",
-    "numatune",
-    "resource",
-    "sysinfo",
-    "bootloader",
-    "bootloader_args",
-    "os",
-    "idmap",
-    "features",
-    "cpu",
-    "clock",
-    "on_poweroff",
-    "on_reboot",
-    "on_crash",
-    "on_lockfailure",
-    "pm",
-    "perf",
-    "throttlegroups",
-    "devices",
-    "seclabel",
-    "keywrap",
-    "launchSecurity",
-    "qemu:commandline",
-    "qemu:capabilities",
-    "qemu:override",
-    "qemu:deprecation",
-];
+const DOMAIN: &str = "\
+    name uuid genid title description metadata maxMemory memory currentMemory \
+    blkiotune memtune memoryBacking vcpu vcpus iothreads iothreadids \
+    defaultiothread cputune numatune resource sysinfo bootloader \
+    bootloader_args os idmap features cpu clock on_poweroff on_reboot on_crash \
+    on_lockfailure pm perf throttlegroups devices seclabel keywrap \
+    launchSecurity qemu:commandline qemu:capabilities qemu:override \
+    qemu:deprecation";
 
-const CPUTUNE: &[&str] = &[
-    "shares",
-    "period",
-    "quota",
-    "global_period",
-    "global_quota",
-    "emulator_period",
-    "emulator_quota",
-    "iothread_period",
-    "iothread_quota",
-    "vcpupin",
-    "emulatorpin",
-    "iothreadpin",
-    "emulatorsched",
-    "vcpusched",
-    "iothreadsched",
-    "cachetune",
-    "memorytune",
-];
+const CPUTUNE: &str = "\
+    shares period quota global_period global_quota emulator_period \
+    emulator_quota iothread_period iothread_quota vcpupin emulatorpin \
+    iothreadpin emulatorsched vcpusched iothreadsched cachetune memorytune";
 
-const OS: &[&str] = &[
-    "type",
-    "init",
-    "initarg",
-    "initenv",
-    "initdir",
-    "inituser",
-    "initgroup",
-    "firmware",
-    "loader",
-    "nvram",
-    "kernel",
-    "initrd",
-    "cmdline",
-    "dtb",
-    "root",
-    "acpi",
-    "boot",
-    "bootmenu",
-    "bios",
-    "smbios",
-];
+const OS: &str = "\
+    type init initarg initenv initdir inituser initgroup firmware loader nvram \
+    kernel initrd cmdline dtb root acpi boot bootmenu bios smbios";
 
-const FEATURES: &[&str] = &[
-    "acpi",
-    "apic",
-    "pae",
-    "hap",
-    "viridian",
-    "privnet",
-    "hyperv",
-    "kvm",
-    "pvspinlock",
-    "capabilities",
-    "pmu",
-    "vmport",
-    "gic",
-    "smm",
-    "ioapic",
-    "hpt",
-    "vmcoreinfo",
-    "htm",
-    "nested-hv",
-    "msrs",
-    "ccf-assist",
-    "xen",
-    "cfpc",
-    "sbbc",
-    "ibs",
-    "tcg",
-    "async-teardown",
-    "ras",
-    "ps2",
-    "aia",
-];
+const FEATURES: &str = "\
+    acpi apic pae hap viridian privnet hyperv kvm pvspinlock capabilities pmu \
+    vmport gic smm ioapic hpt vmcoreinfo htm nested-hv msrs ccf-assist xen \
+    cfpc sbbc ibs tcg async-teardown ras ps2 aia";
 
-const HYPERV: &[&str] = &[
-    "relaxed",
-    "vapic",
-    "spinlocks",
-    "vpindex",
-    "runtime",
-    "synic",
-    "stimer",
-    "reset",
-    "vendor_id",
-    "frequencies",
-    "reenlightenment",
-    "tlbflush",
-    "ipi",
-    "evmcs",
-    "avic",
-    "emsr_bitmap",
-    "xmm_input",
-];
+const HYPERV: &str = "\
+    relaxed vapic spinlocks vpindex runtime synic stimer reset vendor_id \
+    frequencies reenlightenment tlbflush ipi evmcs avic emsr_bitmap xmm_input";
 
-const DEVICES: &[&str] = &[
-    "emulator",
-    "disk",
-    "controller",
-    "lease",
-    "filesystem",
-    "interface",
-    "smartcard",
-    "serial",
-    "parallel",
-    "console",
-    "channel",
-    "input",
-    "tpm",
-    "graphics",
-    "sound",
-    "audio",
-    "video",
-    "hostdev",
-    "redirdev",
-    "redirfilter",
-    "hub",
-    "watchdog",
-    "memballoon",
-    "rng",
-    "nvram",
-    "panic",
-    "shmem",
-    "memory",
-    "crypto",
-    "iommu",
-    "vsock",
-    "pstore",
-];
+const DEVICES: &str = "\
+    emulator disk controller lease filesystem interface smartcard serial \
+    parallel console channel input tpm graphics sound audio video hostdev \
+    redirdev redirfilter hub watchdog memballoon rng nvram panic shmem memory \
+    crypto iommu vsock pstore";
 
-const DISK: &[&str] = &[
-    "driver",
-    "auth",
-    "source",
-    "backingStore",
-    "backenddomain",
-    "geometry",
-    "blockio",
-    "mirror",
-    "target",
-    "iotune",
-    "throttlefilters",
-    "readonly",
-    "shareable",
-    "transient",
-    "serial",
-    "wwn",
-    "vendor",
-    "product",
-    "encryption",
-    "boot",
-    "alias",
-    "rom",
-    "acpi",
-    "address",
-];
+const DISK: &str = "\
+    driver auth source backingStore backenddomain geometry blockio mirror \
+    target iotune throttlefilters readonly shareable transient serial wwn \
+    vendor product encryption boot alias rom acpi address";
 
-const INTERFACE: &[&str] = &[
-    "mac",
-    "source",
-    "vlan",
-    "virtualport",
-    "bandwidth",
-    "port",
-    "ip",
-    "route",
-    "script",
-    "backenddomain",
-    "target",
-    "guest",
-    "model",
-    "driver",
-    "backend",
-    "filterref",
-    "tune",
-    "teaming",
-    "link",
-    "mtu",
-    "coalesce",
-    "boot",
-    "alias",
-    "rom",
-    "acpi",
-    "address",
-];
+const INTERFACE: &str = "\
+    mac source vlan virtualport bandwidth port ip route script backenddomain \
+    target guest model driver backend filterref tune teaming link mtu coalesce \
+    boot alias rom acpi address";
 
 /// Returns where a child stands among its siblings; none where libvirt has
 /// no place for it.
 pub(super) fn rank(parent: &str, child: &str) -> Option<usize> {
-    children(parent).iter().position(|name| *name == child)
+    children(parent).split(' ').position(|name| name == child)
 }
 
 /// Returns the attribute that repeated elements are numbered by.

@@ -7,7 +7,7 @@ use super::{Edit, EditError};
 use crate::base::{Leaf, Predicate, Step, XmlPath};
 use crate::definition::xml::chars::{is_allowed, is_blank};
 use crate::definition::xml::element::Element;
-use crate::definition::xml::tree::{Document, Id, NodeKind};
+use crate::definition::xml::tree::{Document, Id};
 
 /// The document and what shall become of it.
 pub(super) struct Draft<'d> {
@@ -363,21 +363,10 @@ impl<'d> Draft<'d> {
             Spot::Old(id) => {
                 let wished = self.old.get(&id);
                 wished.is_some_and(|old| old.wishes.text.is_some())
-                    || self.document.has_text(id)
+                    || Element::new(self.document, id).has_text()
             }
             Spot::New(index) => self.new[index].wishes.text.is_some(),
         }
-    }
-}
-
-impl Document {
-    /// Returns whether an element has character data other than layout.
-    pub(super) fn has_text(&self, id: Id) -> bool {
-        self.nodes(id).iter().any(|node| match node.kind {
-            NodeKind::Text => !is_blank(self.slice(node.span)),
-            NodeKind::CData => true,
-            NodeKind::Element(_) | NodeKind::Comment => false,
-        })
     }
 }
 

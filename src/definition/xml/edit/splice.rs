@@ -89,7 +89,9 @@ impl<'a> Splicer<'a> {
         let text = &self.document.text;
         let data = self.document.element(id);
         let (start, end) = (data.span().start(), data.span().end());
-        let mixed = data.parent.is_some_and(|p| self.document.has_text(p));
+        let mixed = data
+            .parent
+            .is_some_and(|p| Element::new(self.document, p).has_text());
         let blank = |c: char| c == ' ' || c == '\t';
         let before = text[..start].trim_end_matches(blank).len();
         let after = text.len() - text[end..].trim_start_matches(blank).len();
