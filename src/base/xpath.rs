@@ -49,6 +49,52 @@ pub enum Leaf {
 }
 
 impl XmlPath {
+    /// Starts at the root of a domain definition.
+    #[must_use]
+    pub fn domain() -> Self {
+        let root = Step { name: "domain".to_owned(), predicates: Vec::new() };
+        Self { steps: vec![root], leaf: Leaf::Element }
+    }
+
+    /// Goes down to a child element.
+    #[must_use]
+    pub fn child(mut self, name: &str) -> Self {
+        self.steps.push(Step { name: name.to_owned(), predicates: Vec::new() });
+        self
+    }
+
+    /// Means the element whose attribute has this value.
+    #[must_use]
+    pub fn with(self, attribute: &str, value: impl fmt::Display) -> Self {
+        let name = attribute.to_owned();
+        self.predicate(Predicate::Attribute(name, value.to_string()))
+    }
+
+    /// Means the element at this position, counted from 1.
+    #[must_use]
+    pub fn nth(self, position: usize) -> Self {
+        self.predicate(Predicate::Position(position))
+    }
+
+    /// Means an attribute of the element.
+    #[must_use]
+    pub fn attribute(self, name: &str) -> Self {
+        Self { leaf: Leaf::Attribute(name.to_owned()), ..self }
+    }
+
+    /// Means the text of the element.
+    #[must_use]
+    pub fn text(self) -> Self {
+        Self { leaf: Leaf::Text, ..self }
+    }
+
+    fn predicate(mut self, predicate: Predicate) -> Self {
+        if let Some(last) = self.steps.last_mut() {
+            last.predicates.push(predicate);
+        }
+        self
+    }
+
     /// Returns the path without predicates: `/domain/cputune/vcpupin/@cpuset`.
     #[must_use]
     pub fn pattern(&self) -> String {
@@ -174,6 +220,22 @@ mod tests {
             "/a/@b/c",
         ] {
             assert!(text.parse::<XmlPath>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_built_as_they_are_written() {
+        let pin = XmlPath::domain().child("cputune").child("vcpupin");
+        for (path, text) in [
+            (
+                pin.with("vcpu", 3).attribute("cpuset"),
+                "/domain/cputune/vcpupin[@vcpu='3']/@cpuset",
+            ),
+            (XmlPath::domain().child("a").nth(2), "/domain/a[2]"),
+            (XmlPath::domain().child("vcpu").text(), "/domain/vcpu/text()"),
+        ] {
+            assert_eq!(path.to_string(), text);
+            assert_eq!(text.parse(), Ok(path));
         }
     }
 

@@ -1,0 +1,158 @@
+//! Several VMs exactly: branch and bound over all ways to place each.
+
+use super::assign::{Assignment, Found, Search};
+use super::board::{Board, FreeCore};
+use super::curve::Take;
+use super::demand::Demand;
+use super::relax;
+use super::shape::Shape;
+use super::table::{Share, Want, every_share};
+use crate::model::Objective;
+
+/// Ways of one VM beyond which the search is not begun, and steps after which
+/// it is given up: together well under a second. What is not proved then is
+/// shown as a gap.
+const WAYS: usize = 20_000;
+const STEPS: u64 = 60_000;
+
+/// The state of the search.
+pub(super) struct Exact<'a> {
+    pub(super) demands: Vec<&'a Demand>,
+    pub(super) shapes: Vec<&'a Shape>,
+    /// What to add to the cost of each so that it counts from the minimum.
+    pub(super) beyond: Vec<Objective>,
+    /// The least that the VMs from here on can cost at levels 1 to 5.
+    pub(super) rest: Vec<Objective>,
+    /// The least damage and CPU numbers of all together.
+    pub(super) least: (i64, i64),
+    pub(super) best: Option<(Objective, Vec<Found>)>,
+    pub(super) steps: u64,
+    pub(super) cut: bool,
+}
+
+impl Exact<'_> {
+    /// Searches; afterwards `best` is optimal unless `cut`.
+    pub(super) fn run(&mut self, board: &Board) {
+        self.least = relax::least(board, &self.shapes);
+        self.cut = !self.searches_all(board);
+        self.step(board, Objective::default(), &mut Vec::new());
+    }
+
+    /// Returns whether the search tries all that could matter. Which whole
+    /// cores of a group are taken, and what is left over of them, is not
+    /// tried: it matters where they have unlike numbers of siblings online,
+    /// or take more than two units.
+    fn searches_all(&self, board: &Board) -> bool {
+        let mut groups = board.nodes.iter().flat_map(|node| &node.groups);
+        groups.all(|group| {
+            let simple =
+                |core| self.shapes.iter().all(|s| s.unit.fit(core) < 3);
+            let like = |a: &FreeCore, b: &FreeCore| a.width == b.width;
+            group.cores.iter().all(simple)
+                && group.cores.windows(2).all(|pair| like(&pair[0], &pair[1]))
+        })
+    }
+
+    fn step(
+        &mut self,
+        board: &Board,
+        cost: Objective,
+        chosen: &mut Vec<Found>,
+    ) {
+        let at = chosen.len();
+        if at == self.demands.len() {
+            if self.best.as_ref().is_none_or(|(best, _)| cost < *best) {
+                self.best = Some((cost, chosen.clone()));
+            }
+            return;
+        }
+        let (demand, shape) = (self.demands[at], self.shapes[at]);
+        let Some(mut ways) = ways(board, demand, shape) else {
+            self.cut = true;
+            return;
+        };
+        ways.sort_by_key(|way| way.cost);
+        for mut way in ways {
+            way.cost = way.cost + self.beyond[at];
+            if self.hopeless(cost + way.cost, at + 1) {
+                continue;
+            }
+            self.steps += 1;
+            if self.steps > STEPS {
+                self.cut = true;
+                return;
+            }
+            let mut after = board.clone();
+            after.settle(demand, shape, &way);
+            let cost = cost + way.cost;
+            chosen.push(way);
+            self.step(&after, cost, chosen);
+            chosen.pop();
+        }
+    }
+
+    /// Returns whether nothing better can come of a partial placement.
+    fn hopeless(&self, cost: Objective, next: usize) -> bool {
+        let Some((best, _)) = &self.best else { return false };
+        let mut least = cost;
+        for level in 0..5 {
+            least.0[level] += self.rest[next].0[level];
+        }
+        least.0[5] = least.0[5].max(self.least.0);
+        least.0[6] = least.0[6].max(self.least.1);
+        least >= *best
+    }
+}
+
+/// Returns every way to place a shape; `None` where they are too many.
+fn ways(board: &Board, demand: &Demand, shape: &Shape) -> Option<Vec<Found>> {
+    let assignments = Search::new(board, demand, shape).every(WAYS)?;
+    let mut ways = Vec::new();
+    for assignment in assignments {
+        for (cost, shares) in shares(board, shape, &assignment) {
+            if ways.len() >= WAYS {
+                return None;
+            }
+            let cost = cost + assignment.apart;
+            let nodes = assignment.nodes.clone();
+            ways.push(Found { nodes, shares, cost, bound: cost });
+        }
+    }
+    Some(ways)
+}
+
+type Shares = Vec<(usize, Vec<Take>)>;
+
+/// Returns every way to share out the units of an assignment.
+fn shares(
+    board: &Board,
+    shape: &Shape,
+    assignment: &Assignment,
+) -> Vec<(Objective, Shares)> {
+    let mut all: Vec<(Objective, Shares)> =
+        vec![(Objective::default(), Vec::new())];
+    for &(node, units) in &assignment.loads {
+        let first = assignment.nodes.first() == Some(&node);
+        let want = Want {
+            unit: shape.unit,
+            kind: shape.kind,
+            most: units,
+            spare: if first { shape.spare } else { 0 },
+            floats: shape.floats,
+        };
+        let every = every_share(&board.nodes[node], want, WAYS);
+        let mut next = Vec::new();
+        for (cost, before) in &all {
+            for Share { cost: more, takes } in &every {
+                let mut shares = before.clone();
+                shares.push((node, takes.clone()));
+                next.push((*cost + *more, shares));
+                if next.len() > WAYS {
+                    return next;
+                }
+            }
+        }
+        all = next;
+    }
+    all
+}

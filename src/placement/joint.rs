@@ -1,0 +1,254 @@
+//! Places several VMs together.
+
+use super::board::Board;
+use super::demand::Demand;
+use super::exact::Exact;
+use super::keep::keep;
+use super::relax;
+use super::shape::Shape;
+use super::shortage::{Short, Shortage};
+use super::solve::{Hosts, Solved, beyond, solve};
+use crate::model::facts::Topology;
+use crate::model::policy::PlacementMode;
+use crate::model::{Objective, VmPlacement};
+
+/// Where all VMs go, in the order of the demands.
+#[derive(Debug, Clone)]
+pub struct Solution {
+    /// Where each goes.
+    pub placements: Vec<VmPlacement>,
+    /// What each costs.
+    pub objectives: Vec<Objective>,
+    /// What each cannot go below. The sum over all VMs is the bound of the
+    /// whole; equal to the sum of the costs where that is proved optimal.
+    pub bounds: Vec<Objective>,
+}
+
+/// One way to place the exclusive VMs: which VM, and where.
+struct Answer {
+    total: Objective,
+    solved: Vec<(usize, Solved)>,
+}
+
+/// Places all VMs, or says what is short. Kept pins come first, then
+/// exclusive VMs together, then those that share CPUs.
+///
+/// # Errors
+/// When they do not all fit; nothing is placed then.
+pub fn place(
+    topology: &Topology,
+    board: &Board,
+    bare: &Board,
+    demands: &[Demand],
+) -> Result<Solution, Shortage> {
+    let mut now = board.clone();
+    let mut placements: Vec<Option<VmPlacement>> = vec![None; demands.len()];
+    let mut objectives = vec![Objective::default(); demands.len()];
+    let mut bounds = objectives.clone();
+    for (at, demand) in demands.iter().enumerate() {
+        if let Some(pins) = &demand.kept {
+            let kept = keep(board, topology, demand, pins);
+            now.take(&kept.cpus());
+            placements[at] = Some(kept);
+        }
+    }
+    let of_mode = |mode| {
+        let all = demands.iter().enumerate();
+        all.filter(move |(_, d)| d.kept.is_none() && d.mode == mode)
+            .map(|(at, _)| at)
+    };
+    let exclusive: Vec<usize> = of_mode(PlacementMode::Dedicated).collect();
+    let (answer, proved) =
+        together(Hosts { now: &now, bare }, demands, &exclusive)?;
+    for (at, solved) in answer.solved {
+        let Solved { shape, found } = &solved;
+        placements[at] = Some(now.settle(&demands[at], shape, found));
+        objectives[at] = found.cost;
+    }
+    for (at, bound) in exclusive.iter().zip(proved) {
+        bounds[*at] = bound;
+    }
+    for at in of_mode(PlacementMode::Shared) {
+        let solved = solve(Hosts { now: &now, bare }, &demands[at])
+            .map_err(|what| Shortage { vm: demands[at].name.clone(), what })?;
+        let Solved { shape, found } = &solved;
+        placements[at] = Some(now.settle(&demands[at], shape, found));
+        // Floating vCPUs have no cores of their own to be judged by.
+        for level in [0, 1, 4] {
+            objectives[at].0[level] = found.cost.0[level];
+            bounds[at].0[level] = found.bound.0[level];
+        }
+    }
+    let placements = placements.into_iter().flatten().collect();
+    Ok(Solution { placements, objectives, bounds })
+}
+
+/// Places exclusive VMs together; returns the bounds in the order of `which`.
+fn together(
+    hosts: Hosts<'_>,
+    demands: &[Demand],
+    which: &[usize],
+) -> Result<(Answer, Vec<Objective>), Shortage> {
+    let mut alone = Vec::new();
+    for &at in which {
+        let solved = solve(hosts, &demands[at])
+            .map_err(|what| Shortage { vm: demands[at].name.clone(), what })?;
+        alone.push(solved);
+    }
+    if let [only] = which {
+        let bounds = alone.iter().map(|solved| solved.found.bound).collect();
+        let solved = alone.into_iter().map(|solved| (*only, solved));
+        let solved: Vec<_> = solved.collect();
+        let total = solved.iter().map(|(_, s)| s.found.cost).sum();
+        return Ok((Answer { total, solved }, bounds));
+    }
+    let greedy = greedy(hosts, demands, which, &alone);
+    let shapes: Vec<&Shape> = alone.iter().map(|s| &s.shape).collect();
+    let least = relax::least(hosts.now, &shapes);
+    let floor = floor(&alone, least);
+    if let Some(answer) = &greedy
+        && answer.total == floor
+    {
+        let bounds = own_costs(answer, which);
+        return Ok((greedy.unwrap_or(Answer::none()), bounds));
+    }
+    let (exact, complete) = exact(hosts, demands, which, &alone, &greedy);
+    let answer = exact.or(greedy).ok_or_else(|| Shortage {
+        vm: demands[hardest(&alone, which)].name.clone(),
+        what: if complete { Short::Together } else { Short::CutOff },
+    })?;
+    let same_forms = answer.total.0[0] == floor.0[0];
+    let proved = if complete && same_forms { 6 } else { 0 };
+    let bounds = apportion(&answer, which, &alone, least, proved);
+    Ok((answer, bounds))
+}
+
+impl Answer {
+    const fn none() -> Self {
+        Self { total: Objective([0; 7]), solved: Vec::new() }
+    }
+}
+
+/// Places the VMs one after another, in several orders; keeps the best.
+fn greedy(
+    hosts: Hosts<'_>,
+    demands: &[Demand],
+    which: &[usize],
+    alone: &[Solved],
+) -> Option<Answer> {
+    let size = |n: &usize| std::cmp::Reverse(alone[*n].shape.units());
+    let tied =
+        |n: &usize| std::cmp::Reverse(demands[which[*n]].devices.len().min(1));
+    let wide = |n: &usize| std::cmp::Reverse(alone[*n].shape.cells.len());
+    let mut orders: Vec<Vec<usize>> = vec![(0..which.len()).collect(); 4];
+    orders[1].sort_by_key(size);
+    orders[2].sort_by_key(|n| (tied(n), wide(n), size(n)));
+    orders[3].sort_by_key(|n| (wide(n), size(n), tied(n)));
+    orders.dedup();
+    let answers = orders.iter().filter_map(|order| {
+        let mut board = hosts.now.clone();
+        let mut answer = Answer::none();
+        for &n in order {
+            let at = which[n];
+            let hosts = Hosts { now: &board, bare: hosts.bare };
+            let solved = solve(hosts, &demands[at]).ok()?;
+            board.settle(&demands[at], &solved.shape, &solved.found);
+            answer.total = answer.total + solved.found.cost;
+            answer.solved.push((at, solved));
+        }
+        Some(answer)
+    });
+    answers.min_by_key(|answer| answer.total)
+}
+
+/// Searches all placements of the forms that each VM has alone.
+fn exact(
+    hosts: Hosts<'_>,
+    demands: &[Demand],
+    which: &[usize],
+    alone: &[Solved],
+    greedy: &Option<Answer>,
+) -> (Option<Answer>, bool) {
+    let mut order: Vec<usize> = (0..which.len()).collect();
+    order.sort_by_key(|&n| std::cmp::Reverse(alone[n].shape.units()));
+    let mut rest = vec![Objective::default(); order.len() + 1];
+    for (at, &n) in order.iter().enumerate().rev() {
+        rest[at] = rest[at + 1] + alone[n].found.bound;
+    }
+    let mut search = Exact {
+        demands: order.iter().map(|&n| &demands[which[n]]).collect(),
+        shapes: order.iter().map(|&n| &alone[n].shape).collect(),
+        beyond: order
+            .iter()
+            .map(|&n| beyond(hosts, &demands[which[n]], &alone[n].shape))
+            .collect(),
+        rest,
+        least: (0, 0),
+        best: greedy.as_ref().map(|answer| (answer.total, Vec::new())),
+        steps: 0,
+        cut: false,
+    };
+    search.run(hosts.now);
+    let complete = !search.cut;
+    let answer = search.best.filter(|(_, found)| !found.is_empty());
+    let answer = answer.map(|(total, found)| Answer {
+        total,
+        solved: order
+            .iter()
+            .zip(found)
+            .map(|(&n, found)| {
+                let shape = alone[n].shape.clone();
+                (which[n], Solved { shape, found })
+            })
+            .collect(),
+    });
+    (answer, complete)
+}
+
+/// Returns what all VMs together cannot go below.
+fn floor(alone: &[Solved], least: (i64, i64)) -> Objective {
+    let mut floor: Objective = alone.iter().map(|s| s.found.bound).sum();
+    (floor.0[5], floor.0[6]) = least;
+    floor
+}
+
+fn own_costs(answer: &Answer, which: &[usize]) -> Vec<Objective> {
+    let cost = |at: &usize| {
+        let own = answer.solved.iter().find(|(other, _)| other == at);
+        own.map(|(_, solved)| solved.found.cost).unwrap_or_default()
+    };
+    which.iter().map(cost).collect()
+}
+
+/// Shares out the bound of the whole: what a VM costs alone at levels 1 to 5,
+/// and at levels 6 and 7 its part of what all cost at least together. The
+/// first `proved` levels are those of the answer itself. The search does not
+/// try all CPUs of cores that VMs come to share, so it proves six levels; the
+/// seventh only breaks ties.
+fn apportion(
+    answer: &Answer,
+    which: &[usize],
+    alone: &[Solved],
+    least: (i64, i64),
+    proved: usize,
+) -> Vec<Objective> {
+    let mut left = [least.0, least.1];
+    let costs = own_costs(answer, which);
+    let bounds = costs.iter().zip(alone).map(|(cost, alone)| {
+        let mut bound = alone.found.bound;
+        for (level, left) in (5..7).zip(&mut left) {
+            let part = (*left).min(cost.0[level]).max(0);
+            bound.0[level] = part;
+            *left -= part;
+        }
+        bound.0[..proved].copy_from_slice(&cost.0[..proved]);
+        bound
+    });
+    bounds.collect()
+}
+
+fn hardest(alone: &[Solved], which: &[usize]) -> usize {
+    let units = |n: &usize| alone[*n].shape.units();
+    let hardest = (0..which.len()).max_by_key(units);
+    hardest.map_or(0, |n| which[n])
+}
