@@ -21,7 +21,11 @@ impl Bench {
             let text = definition(name, &uuid(n));
             fake.insert(&name.parse().unwrap(), uuid(n), text);
         }
-        let temp = tempfile::tempdir().unwrap();
+        // In memory where that is possible: thousands of journals are synced
+        // here, and it is not the disk that is tested.
+        let temp = tempfile::tempdir_in("/dev/shm")
+            .or_else(|_| tempfile::tempdir())
+            .unwrap();
         let state = StateDir::open(&temp.path().join("s")).unwrap();
         let plan = plan_for(&fake);
         Self { temp, fake, state, plan }
