@@ -110,45 +110,74 @@ fn help_is_whole_and_short() {
 #[test]
 fn wrong_usage_is_told_with_the_way_out() {
     let bench = Bench::new();
-    insta::assert_snapshot!(bench.refused(2, "plan"), @"");
+    insta::assert_snapshot!(bench.refused(2, "plan"), @r"
+    error: no VM is named
+    hint: name VMs, or --all for every VM; `virsh list --all` lists them
+    ");
     insta::assert_snapshot!(
-        bench.refused(2, "plan --domain - --domain - --host HOST"), @""
+        bench.refused(2, "plan --domain - --domain - --host HOST"), @r"
+    error: --domain - is given twice, and standard input can be read once
+    hint: put the other definition in a file
+    "
     );
     insta::assert_snapshot!(
-        bench.refused(2, "plan vm1 -c qemu+ssh://kvm1/system"), @""
+        bench.refused(2, "plan vm1 -c qemu+ssh://kvm1/system"), @r"
+    error: qemu+ssh://kvm1/system leads to another machine, and the host would be
+      read from this one
+    hint: run `vmtune facts --format json > host.json` there, and give that file
+      here with --host
+    "
     );
     insta::assert_snapshot!(
         bench.refused(
             2,
             "plan --host HOST --format xml --domain vm1.xml --domain vm2.xml",
         ),
-        @""
+        @r"
+    error: --format xml prints one definition, and several VMs are planned
+    hint: --out-dir DIR writes them all
+    "
     );
     insta::assert_snapshot!(
-        bench.refused(2, "plan vm3 --host HOST --domain vm1.xml"), @""
+        bench.refused(2, "plan vm3 --host HOST --domain vm1.xml"), @r#"
+    error: no --domain file holds a VM "vm3"
+    hint: did you mean "vm1"?
+    "#
     );
     insta::assert_snapshot!(
         bench.refused(
             2,
             "plan --host HOST --domain vm1.xml --domain ./vm1.xml",
         ),
-        @""
+        @r"
+    error: vm1.xml and ./vm1.xml both define vm1
+    hint: give each VM a name of its own, or leave one file out
+    "
     );
     insta::assert_snapshot!(
-        bench.refused(2, "plan vm1 vm1 --host HOST --domain vm1.xml"), @""
+        bench.refused(2, "plan vm1 vm1 --host HOST --domain vm1.xml"), @r"error: vm1 is named twice"
     );
     insta::assert_snapshot!(
         bench.refused(
             2,
             "plan --host HOST --domain vm1.xml --policy latncy",
         ),
-        @""
+        @r"
+    error: --policy latncy: neither a preset nor a file
+    hint: did you mean latency?
+    "
     );
     insta::assert_snapshot!(
         bench.refused(2, "plan --host HOST --domain vm1.xml --only hugpages"),
-        @""
+        @r#"
+    error: there is no rule "hugpages"
+    hint: did you mean hugepages?
+    "#
     );
-    insta::assert_snapshot!(bench.refused(2, "explain vcpu-pinn"), @"");
+    insta::assert_snapshot!(bench.refused(2, "explain vcpu-pinn"), @r#"
+    error: there is no rule "vcpu-pinn"
+    hint: did you mean vcpu-pin?
+    "#);
     bench.refused(2, "plan --all vm1");
     bench.refused(2, "plan vm1 --out-dir . --host HOST --domain vm1.xml");
 }
@@ -169,15 +198,31 @@ fn other_files_than_xml_are_recognised() {
     let bench = Bench::new();
     fs::write(bench.path("100.conf"), "cores: 4\nmemory: 2048\n").unwrap();
     let said = bench.refused(2, "plan --host HOST --domain 100.conf");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    error: --domain 100.conf is a VM of Proxmox, which vmtune cannot plan yet
+    hint: give libvirt XML
+    ");
     fs::write(bench.path("bad.xml"), "<domain type='kvm'>\n<name>").unwrap();
     let said = bench.refused(1, "plan --host HOST --domain bad.xml");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    error: reading the definition bad.xml
+    because: reading the definition as XML
+    because: line 2, column 1: the element name is not closed
+    ");
     insta::assert_snapshot!(
-        bench.refused(1, "plan --host HOST --domain none.xml"), @""
+        bench.refused(1, "plan --host HOST --domain none.xml"), @r"
+    error: reading the definition none.xml
+    because: No such file or directory (os error 2)
+    "
     );
     insta::assert_snapshot!(
-        bench.refused(1, "plan --host none.json --domain vm1.xml"), @""
+        bench.refused(1, "plan --host none.json --domain vm1.xml"), @r"
+    error: reading the host
+    because: reading none.json
+    because: No such file or directory (os error 2)
+    hint: --host takes a facts file, an hwloc XML file (`lstopo x.xml`), a captured
+      tree or synthetic:DESCRIPTION
+    "
     );
 }
 
@@ -187,7 +232,11 @@ fn a_policy_error_names_its_line() {
     fs::write(bench.path("p.toml"), "[cpu]\nsmtt = 'any'\n").unwrap();
     let said =
         bench.refused(1, "plan --host HOST --domain vm1.xml --policy p.toml");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"
+    error: reading the policy
+    because: p.toml, line 2: there is no key "smtt" here; did you mean "smt"?
+    hint: `vmtune explain` lists the rules; docs/policy.md the keys
+    "#);
 }
 
 #[test]
@@ -269,7 +318,11 @@ fn what_does_not_fit_is_refused() {
     let bench = Bench::new();
     bench.vm("big", 64, "");
     let said = bench.refused(7, "plan --host HOST --domain big.xml");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    error: big does not fit
+    because: node 0 comes nearest and has 7 cores with 2 free siblings to give, 32
+      are needed
+    ");
     let said =
         bench.refused(7, "plan --host HOST --domain big.xml --format json");
     let value: serde_json::Value = serde_json::from_str(&said).unwrap();
@@ -287,9 +340,15 @@ fn secrets_are_printed_on_request_only() {
         assert!(!output.out.contains("Hush"), "{format}: {}", output.out);
     }
     let said = bench.run(&format!("{plan} xml")).err;
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    warning: passwords and keys of vm1 are left out: do not define this;
+      --show-secrets keeps them
+    ");
     let said = bench.refused(2, &format!("{plan} script"));
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    error: vm1 has passwords or keys, and a script without them would lose them
+    hint: --show-secrets writes them into the script
+    ");
     let xml = bench.run(&format!("{plan} xml --show-secrets"));
     assert!(xml.out.contains("passwd='Hush'") && xml.err.is_empty());
 }
@@ -361,13 +420,20 @@ fn nothing_was_applied_yet() {
     let bench = Bench::new();
     assert_eq!(bench.run("history").out, "nothing was applied yet\n");
     assert_eq!(bench.run("history --format json").out, "[]\n");
-    insta::assert_snapshot!(bench.refused(1, "rollback"), @"");
+    insta::assert_snapshot!(bench.refused(1, "rollback"), @r"
+    error: there is nothing to undo
+    hint: nothing was changed
+    ");
     insta::assert_snapshot!(
         bench.refused(1, "apply").replace(
             bench.folder.path().to_str().unwrap(),
             "",
         ),
-        @""
+        @r"
+    error: no plan is saved in /state; make one with `vmtune plan`
+    hint: `vmtune plan VM` saves a plan; `vmtune plan VM --out FILE` saves it in a
+      file for `vmtune apply FILE`
+    "
     );
 }
 

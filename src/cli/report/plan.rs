@@ -174,11 +174,13 @@ fn summary(plan: &Plan) -> Span {
 
 /// Writes what to do next.
 pub fn next(page: &mut Page, commands: &[(&str, &str)]) {
+    let widest = commands.iter().map(|(command, _)| command.len()).max();
+    let widest = widest.unwrap_or(0);
     for (command, what) in commands {
         page.line(&[
             (PLAIN, "  ".to_owned()),
-            (KEY, format!("{command:<28}")),
-            (FAINT, format!(" {what}")),
+            (KEY, format!("{command:<widest$}  ")),
+            (FAINT, (*what).to_owned()),
         ]);
     }
 }
@@ -226,13 +228,15 @@ mod tests {
             "VFIO needs the guest's memory in place",
         );
         lock.trade = Some("the host cannot swap 16 GiB".into());
-        let topology = change(
-            "vcpu-topology",
-            "/domain/cpu/topology/@cores",
-            Some("8"),
-            Some("4"),
-            "4 host cores carry the 8 vCPUs",
-        );
+        let topology = |attribute, from, to| {
+            change(
+                "vcpu-topology",
+                &format!("/domain/cpu/topology/@{attribute}"),
+                Some(from),
+                Some(to),
+                "4 host cores carry the 8 vCPUs",
+            )
+        };
         let quota = change(
             "vcpu-quota",
             "/domain/cputune/quota",
@@ -240,7 +244,12 @@ mod tests {
             None,
             "a quota takes away CPUs that nobody else may use",
         );
-        changes.extend([topology, lock, quota]);
+        changes.extend([
+            topology("cores", "8", "4"),
+            topology("threads", "1", "2"),
+            lock,
+            quota,
+        ]);
         let mut plan = sample::plan(&cpus, 1, changes);
         plan.vms[0].bound.0[2] = 0;
         plan.advice.push(Advice {
