@@ -407,43 +407,11 @@ fn several_vms_are_as_good_as_brute_force() {
             plan.vms.iter().map(of).fold([0; 7], add)
         };
         let (total, bound) = (sum(|vm| vm.objective.0), sum(|vm| vm.bound.0));
-        if bound > least {
-            for vm in &plan.vms {
-                eprintln!(
-                    "{:?} {:?}",
-                    vm.objective,
-                    vm.placement.as_ref().unwrap().vcpus
-                );
-            }
-            eprintln!(
-                "{:?} hk {} pins {} {:?} l3 {:?} nodes {:?}",
-                vms,
-                plan.housekeeping,
-                pins,
-                facts
-                    .topology
-                    .cores
-                    .iter()
-                    .map(|c| c.cpus.to_string())
-                    .collect::<Vec<_>>(),
-                facts
-                    .topology
-                    .l3
-                    .iter()
-                    .map(|c| c.cpus.to_string())
-                    .collect::<Vec<_>>(),
-                facts
-                    .topology
-                    .nodes
-                    .iter()
-                    .map(|c| c.cpus.to_string())
-                    .collect::<Vec<_>>()
-            );
-        }
         assert!(bound <= least, "seed {seed}: bound {bound:?} > {least:?}");
         assert!(total >= least, "seed {seed}: {total:?} < {least:?}");
-        if bound == total {
-            assert_eq!(total, least, "seed {seed}");
+        // The seventh level only breaks ties; it is proved where it can be.
+        if bound[..6] == total[..6] {
+            assert_eq!(total[..6], least[..6], "seed {seed}");
             proved += 1;
         }
         compared += 1;

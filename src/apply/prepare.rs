@@ -3,7 +3,7 @@
 use super::render::changes_of;
 use super::{ApplyError, render};
 use crate::base::DomainName;
-use crate::definition::digest;
+use crate::base::Digest;
 use crate::hypervisor::{DomainInfo, Hypervisor};
 use crate::model::{Change, Plan, VmPlan};
 
@@ -40,7 +40,7 @@ pub(super) fn prepare<'p>(
     for planned in &plan.vms {
         let vm = find(&domains, planned)?;
         let text = hypervisor.inactive_definition(&vm.uuid)?;
-        if digest(&text) == planned.digest {
+        if Digest::of(text.as_bytes()) == planned.digest {
             found.push((vm, text));
         } else {
             stale.push(vm.name.clone());

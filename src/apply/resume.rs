@@ -7,7 +7,7 @@ use super::transaction::{Force, Run, moved};
 use super::{
     ApplyError, Machine, Outcome, StepReport, StepResult, differences,
 };
-use crate::definition::digest;
+use crate::base::Digest;
 use crate::files::Lock;
 use crate::files::journal::{Journal, Status, Step, Transaction};
 use crate::hypervisor::{DomainInfo, Hypervisor};
@@ -53,7 +53,7 @@ fn sort<'p>(
         let mut steps = open.steps.iter().enumerate();
         let Some((number, step)) = steps.find(|(_, one)| one.uuid == vm.uuid)
         else {
-            if digest(&current) != planned.digest {
+            if Digest::of(current.as_bytes()) != planned.digest {
                 return Err(ApplyError::Stale { vms: vec![vm.name.clone()] });
             }
             todo.push(edit(plan, vm, current)?);

@@ -4,7 +4,7 @@ use super::prepare::find;
 use super::render::changes_of;
 use super::transaction::{Force, Run, moved};
 use super::{ApplyError, Machine, Outcome};
-use crate::definition::digest;
+use crate::base::Digest;
 use crate::files::Lock;
 use crate::files::journal::{Journal, Status, Transaction, TransactionId};
 use crate::hypervisor::Hypervisor;
@@ -109,7 +109,7 @@ fn unrecorded(
         // One that has gone is nobody's loss here.
         let Ok(vm) = find(&domains, planned) else { continue };
         let text = hypervisor.inactive_definition(&vm.uuid)?;
-        if digest(&text) != planned.digest {
+        if Digest::of(text.as_bytes()) != planned.digest {
             vms.push(vm.name.clone());
         }
     }

@@ -38,14 +38,37 @@ pub fn collect(source: &Source) -> Result<Facts, CollectError> {
     }
 }
 
-/// Collects from a root: the topology by hwloc where it can, the rest from
-/// the files.
-pub(super) fn of_root(root: &Root, name: &str) -> Result<Facts, CollectError> {
-    let loaded = match root.is_live() {
-        true => Some(hwloc::live()?),
-        false => captured(root)?,
-    };
-    let topology = match &loaded {
+fn of_root(root: &Root, name: &str) -> Result<Facts, CollectError> {
+    read(root, load(root)?.as_ref(), name)
+}
+
+/// Loads the topology of a root by hwloc, where it can: on this machine, and
+/// of a tree that holds what hwloc wrote.
+///
+/// # Errors
+/// When hwloc cannot, though it should.
+pub(super) fn load(root: &Root) -> Result<Option<hwloc::Loaded>, CollectError> {
+    if root.is_live() {
+        return hwloc::live().map(Some);
+    }
+    if !root.exists(HWLOC_XML) {
+        return Ok(None);
+    }
+    let text = root.read(HWLOC_XML)?;
+    hwloc::from_xml(HWLOC_XML, &text).map(Some)
+}
+
+/// Reads a root: the topology from hwloc or else from the files, the rest
+/// from the files.
+///
+/// # Errors
+/// When there are no CPUs.
+pub(super) fn read(
+    root: &Root,
+    loaded: Option<&hwloc::Loaded>,
+    name: &str,
+) -> Result<Facts, CollectError> {
+    let topology = match loaded {
         None => topology::read(root)?,
         Some(loaded) => {
             let mut topology = loaded.topology()?;
@@ -73,14 +96,6 @@ pub(super) fn of_root(root: &Root, name: &str) -> Result<Facts, CollectError> {
         hypervisor: Fact::unknown("the hypervisor was not asked"),
         topology,
     })
-}
-
-fn captured(root: &Root) -> Result<Option<hwloc::Loaded>, CollectError> {
-    if !root.exists(HWLOC_XML) {
-        return Ok(None);
-    }
-    let text = root.read(HWLOC_XML)?;
-    hwloc::from_xml(HWLOC_XML, &text).map(Some)
 }
 
 fn of_hwloc(loaded: &hwloc::Loaded, name: &str) -> Result<Facts, CollectError> {

@@ -31,6 +31,7 @@
     reason = "this is the floor that reads the machine"
 )]
 
+pub mod capture;
 mod collect;
 mod consistent;
 mod cpu;
@@ -47,15 +48,18 @@ mod topology;
 
 use std::path::PathBuf;
 
+pub use capture::{CaptureError, capture};
 pub use collect::collect;
 pub use consistent::inconsistency;
 pub use net::is_representor;
 pub use root::{ReadError, Root};
 pub use source::Source;
 
-/// The file that a capture adds to a tree: the topology as hwloc saw it. A
-/// tree that holds it holds all that the machine had.
+/// The file that a capture adds to a tree: the topology as hwloc saw it.
 const HWLOC_XML: &str = "hwloc.xml";
+/// The file by which a tree says that what it lacks, the machine lacked. It
+/// holds the version of the tree's form.
+const COMPLETE: &str = "vmtune-capture";
 
 /// Why there are no facts of a host.
 #[derive(Debug, thiserror::Error)]

@@ -89,7 +89,7 @@ impl Root {
     /// tree that somebody else gathered that cannot be said.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.live || self.dir.join(super::HWLOC_XML).exists()
+        self.live || self.dir.join(super::COMPLETE).exists()
     }
 
     /// Returns the same root with a log of all that is read through it.

@@ -44,6 +44,22 @@ pub(super) struct Point {
     pub(super) whole: u32,
 }
 
+/// How many units are taken from a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Take {
+    pub(super) units: u32,
+    /// How many of them are to be on cores that others have a part of,
+    /// although whole ones may be free: so that these are left to another of
+    /// the VMs that are placed together. `None` for what is cheapest.
+    pub(super) odd: Option<u32>,
+}
+
+impl Take {
+    pub(super) const fn cheapest(units: u32) -> Self {
+        Self { units, odd: None }
+    }
+}
+
 /// Returns the cost of taking 0, 1, 2, … units from a group, as far as it
 /// goes and not beyond `most`.
 ///
@@ -57,64 +73,95 @@ pub(super) fn curve(
     enters_l3: bool,
     weight: i64,
 ) -> Vec<Point> {
+    let price = price(group, enters_l3, weight);
+    let choices = choices(group, unit, most);
+    (0..).zip(choices).map(|(units, choice)| price(choice, units)).collect()
+}
+
+/// Returns every way to take so many units from a group, with its cost.
+pub(super) fn takes(
+    group: &Group,
+    unit: Unit,
+    units: u32,
+    enters_l3: bool,
+    weight: i64,
+) -> Vec<(Take, Point)> {
+    let price = price(group, enters_l3, weight);
+    let takes = (0..=units).filter_map(|odd| {
+        let take = Take { units, odd: Some(odd) };
+        let chosen = choose(group, unit, take);
+        let room: u32 = chosen.iter().map(|core| unit.fit(core)).sum();
+        let choice = chosen.iter().copied();
+        let choice = choice.fold(Choice::default(), Choice::with);
+        (room >= units).then(|| (take, price(choice, units)))
+    });
+    takes.collect()
+}
+
+/// Returns what a choice of a group's cores costs for so many units.
+fn price(
+    group: &Group,
+    enters_l3: bool,
+    weight: i64,
+) -> impl Fn(Choice, u32) -> Point {
     let free = u32::try_from(free_whole(group)).unwrap_or(u32::MAX);
-    let before = worth(free, group.capacity);
-    let choices = choices(group, unit, most).into_iter();
-    let points = choices.enumerate().map(|(units, choice)| {
+    let capacity = group.capacity;
+    move |choice, units| {
         let mut cost = Objective::default();
         cost.0[2] = i64::from(enters_l3 && units > 0);
         cost.0[3] = choice.shared;
-        let after = worth(free - choice.whole, group.capacity);
-        cost.0[5] = weight * (before - after);
+        let lost = worth(free, capacity) - worth(free - choice.whole, capacity);
+        cost.0[5] = weight * lost;
         cost.0[6] = choice.sum;
         Point { cost, whole: choice.whole }
+    }
+}
+
+/// Chooses the cores for so many units: least shared, then least broken,
+/// then lowest. The same choice that the curve has counted.
+pub(super) fn choose(group: &Group, unit: Unit, take: Take) -> Vec<&FreeCore> {
+    if let Some(odd) = take.odd {
+        let of = |whole| group.cores.iter().filter(move |c| c.whole == whole);
+        let mut chosen = cheapest(of(true), unit, take.units - odd);
+        chosen.extend(cheapest(of(false), unit, odd));
+        return chosen;
+    }
+    let mut chosen = alike(group, unit).unwrap_or_default();
+    let room: u32 = chosen.iter().map(|core| unit.fit(core)).sum();
+    if take.units > room {
+        return cheapest(group.cores.iter(), unit, take.units);
+    }
+    let mut left = take.units;
+    chosen.retain(|core| {
+        let needed = left > 0;
+        left = left.saturating_sub(unit.fit(core));
+        needed
     });
-    points.collect()
+    chosen
 }
 
 /// Returns the cheapest choice of cores for 0, 1, 2, … units.
 fn choices(group: &Group, unit: Unit, most: u32) -> Vec<Choice> {
-    let alike = alike(group, unit).unwrap_or_default();
+    let alike = alike(group, unit);
+    let odd = |core: &FreeCore| {
+        unit.fit(core) > 0 && (!core.whole || alike.is_none())
+    };
+    let has_odd = group.cores.iter().any(odd);
     let mut choices = vec![Choice::default()];
     let mut choice = Choice::default();
     let mut left = most;
-    for core in alike {
+    for core in alike.iter().flatten() {
         choice = choice.with(core);
         let fit = unit.fit(core).min(left);
         choices.extend(std::iter::repeat_n(choice, fit as usize));
         left -= fit;
     }
-    if left > 0 && group.cores.iter().any(|core| is_odd(group, core, unit)) {
+    if left > 0 && has_odd {
         let cores: Vec<_> = group.cores.iter().collect();
         let rest = best(&cores, unit, most).into_iter().skip(choices.len());
         choices.extend(rest.map_while(|best| best.map(|(choice, _)| choice)));
     }
     choices
-}
-
-/// Chooses the cores for so many units: least shared, then least broken,
-/// then lowest. The same choice that the curve has counted.
-pub(super) fn choose(group: &Group, unit: Unit, units: u32) -> Vec<&FreeCore> {
-    let mut chosen = alike(group, unit).unwrap_or_default();
-    let room: u32 = chosen.iter().map(|core| unit.fit(core)).sum();
-    if units <= room {
-        let mut left = units;
-        chosen.retain(|core| {
-            let needed = left > 0;
-            left = left.saturating_sub(unit.fit(core));
-            needed
-        });
-        return chosen;
-    }
-    let cores: Vec<_> = group.cores.iter().collect();
-    let best = best(&cores, unit, units).pop().flatten();
-    let chosen = best.into_iter().flat_map(|(_, chosen)| chosen);
-    chosen.map(|index| cores[index]).collect()
-}
-
-/// Returns whether a core takes units and is not one of [`alike`].
-fn is_odd(group: &Group, core: &FreeCore, unit: Unit) -> bool {
-    unit.fit(core) > 0 && (!core.whole || alike(group, unit).is_none())
 }
 
 /// Returns the whole cores that take a unit, lowest first, where they are
@@ -131,7 +178,7 @@ pub(super) fn free_whole(group: &Group) -> usize {
     group.cores.iter().filter(|core| core.whole).count()
 }
 
-/// What a choice of odd cores costs, in the order of weight.
+/// What a choice of cores costs, in the order of weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 struct Choice {
     /// Cores that another VM has a part of.
@@ -152,15 +199,26 @@ impl Choice {
     }
 }
 
+/// Returns the cheapest of these cores that take so many units; none where
+/// they do not suffice.
+fn cheapest<'a>(
+    cores: impl Iterator<Item = &'a FreeCore>,
+    unit: Unit,
+    units: u32,
+) -> Vec<&'a FreeCore> {
+    let cores: Vec<_> = cores.collect();
+    let best = best(&cores, unit, units).pop().flatten();
+    let chosen = best.into_iter().flat_map(|(_, chosen)| chosen);
+    chosen.map(|index| cores[index]).collect()
+}
+
+/// A choice and the places of its cores.
+type Best = Option<(Choice, Vec<usize>)>;
+
 /// Returns for 0, 1, 2, … units the cheapest choice of cores that takes at
 /// least so many, as far as `most`: a dynamic programme over the cores.
-fn best(
-    cores: &[&FreeCore],
-    unit: Unit,
-    most: u32,
-) -> Vec<Option<(Choice, Vec<usize>)>> {
-    let mut best: Vec<Option<(Choice, Vec<usize>)>> =
-        vec![None; most as usize + 1];
+fn best(cores: &[&FreeCore], unit: Unit, most: u32) -> Vec<Best> {
+    let mut best: Vec<Best> = vec![None; most as usize + 1];
     best[0] = Some((Choice::default(), Vec::new()));
     for (index, core) in cores.iter().enumerate() {
         let fit = unit.fit(core) as usize;

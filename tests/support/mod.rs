@@ -1,6 +1,12 @@
 //! Seeded hosts and VMs for tests: the same seed gives the same case.
 
-#![allow(dead_code, reason = "each test crate uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "each test crate uses a part of this"
+)]
 
 pub mod hosts;
 pub mod vms;

@@ -122,10 +122,10 @@ fn cpus_of(set: &HwlocSet) -> Option<CpuSet> {
 
 /// Lists the objects of a type with their CPUs, by the lowest CPU; those
 /// without CPUs online are left out.
-fn sets<'a>(
-    hwloc: &'a Hwloc,
+fn sets(
+    hwloc: &Hwloc,
     kind: ObjectType,
-) -> impl Iterator<Item = (CpuSet, &'a TopologyObject)> {
+) -> impl Iterator<Item = (CpuSet, &TopologyObject)> {
     let mut found: Vec<_> = hwloc
         .objects_with_type(kind)
         .filter_map(|object| {

@@ -89,6 +89,18 @@ pub struct CpuTopology {
 }
 
 impl CpuTopology {
+    /// Returns whether both topologies are one, whichever attributes of
+    /// value 1 they spell out.
+    #[must_use]
+    pub fn equals(&self, other: &Self) -> bool {
+        let full = |t: &Self| Self {
+            dies: Some(t.dies.unwrap_or(1)),
+            clusters: Some(t.clusters.unwrap_or(1)),
+            ..*t
+        };
+        full(self) == full(other)
+    }
+
     /// Returns how many vCPUs the topology makes; saturates.
     #[must_use]
     pub fn vcpus(&self) -> u32 {
