@@ -2,7 +2,6 @@
 
 use crate::apply::{ApplyError, Machine, Outcome, apply, resume, rollback};
 use crate::base::{CpuSet, Digest, DomainName, DomainUuid};
-use crate::base::Digest;
 use crate::files::StateDir;
 use crate::hypervisor::fake::{Call, Fake};
 use crate::hypervisor::{Hypervisor as _, Validate};

@@ -292,7 +292,7 @@ mod tests {
             because    each vCPU has one CPU of node 1
 
           vcpu-topology                                               when the VM starts
-            ~ cpu/topology cores 8 → 4
+            ~ cpu/topology cores 8 → 4, threads 1 → 2
             because    4 host cores carry the 8 vCPUs
 
           memory-locking                                              when the VM starts
@@ -310,7 +310,7 @@ mod tests {
           not known
             CPU flags (a sample has none): cpu-model, nested-virt not judged
 
-        11 changes, in effect when the VM starts.
+        12 changes, in effect when the VM starts.
         ");
     }
 
