@@ -14,6 +14,8 @@ use crate::model::{Advice, Change, Missing, Plan, Stage, VmPlacement};
 /// Caches of one node that are drawn, unless all are asked for: the map
 /// shall leave room for the plan.
 const MAP_ROWS: usize = 8;
+/// Advice of one rule, unless all is asked for.
+const ADVICE: usize = 3;
 
 /// A plan and what is known around it.
 #[derive(Debug, Clone)]
@@ -121,16 +123,7 @@ fn of<'a, T>(
 /// Writes changes, advice and unknowns of one VM, or of the host.
 fn about(page: &mut Page, plan: &Plan, vm: Option<&str>, verbose: bool) {
     changes(page, &of(&plan.changes, vm, |c| c.vm.as_deref()), verbose);
-    let advice = of(&plan.advice, vm, |a: &Advice| a.vm.as_deref());
-    if !advice.is_empty() {
-        page.gap();
-        page.line(&[(BOLD, "  to do yourself".to_owned())]);
-    }
-    for group in grouped(&advice, |advice| advice.rule.clone()) {
-        for one in group {
-            page.row(4, &one.rule, &[(PLAIN, one.text.clone())]);
-        }
-    }
+    self::advice(page, &of(&plan.advice, vm, |a| a.vm.as_deref()), verbose);
     let unknown = of(&plan.unknown, vm, |m: &Missing| m.vm.as_deref());
     if !unknown.is_empty() {
         page.gap();
@@ -144,6 +137,33 @@ fn about(page: &mut Page, plan: &Plan, vm: Option<&str>, verbose: bool) {
             (FAINT, format!("{} not judged", rules.join(", "))),
         ];
         page.flow("    ", "      ", &spans);
+    }
+}
+
+/// Writes advice, rule by rule.
+fn advice(page: &mut Page, all: &[&Advice], verbose: bool) {
+    if all.is_empty() {
+        return;
+    }
+    page.gap();
+    page.line(&[(BOLD, "  to do yourself".to_owned())]);
+    let widest = all.iter().map(|one| one.rule.len()).max().unwrap_or(0);
+    let rest = " ".repeat(widest + 6);
+    for group in grouped(all, |advice| advice.rule.clone()) {
+        let shown = if verbose { group.len() } else { ADVICE };
+        for (n, one) in group.iter().take(shown).enumerate() {
+            let rule = if n == 0 { one.rule.as_str() } else { "" };
+            let first = format!("    {FAINT}{rule:widest$}{FAINT:#}  ");
+            page.flow(&first, &rest, &[(PLAIN, one.text.clone())]);
+        }
+        if group.len() > shown {
+            let more = group.len() - shown;
+            page.flow(
+                &rest,
+                &rest,
+                &[(FAINT, format!("and {more} more (-v)"))],
+            );
+        }
     }
 }
 
