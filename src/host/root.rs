@@ -192,7 +192,10 @@ impl Root {
                 let real = real.strip_prefix("/").unwrap_or(&real);
                 return text_of(real.to_path_buf());
             }
-            self.walk(path)
+            let place = self.walk(path)?;
+            let kind = fs::symlink_metadata(self.dir.join(&place))?;
+            self.note(|log| log.present(&place, kind.is_dir()));
+            Ok(place)
         };
         resolve().map_err(|e| error(path, e))
     }
@@ -354,11 +357,11 @@ fn checked(path: &str) -> io::Result<&str> {
     Ok(path)
 }
 
-/// Returns whether a name can be a part of a path and nothing more.
+/// Returns whether a name can be a part of a path and nothing more. The
+/// kernel begins none with a dot; a capture does, to keep empty folders.
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
-        && name != "."
-        && name != ".."
+        && !name.starts_with('.')
         && !name.contains(|c: char| c == '/' || c.is_control())
 }
 
