@@ -8,7 +8,6 @@ use std::process::Command;
 
 use vmtune::apply::{Machine, Outcome, apply, rollback};
 use vmtune::base::{CpuSet, Digest, DomainUuid};
-use vmtune::definition::digest;
 use vmtune::files::StateDir;
 use vmtune::hypervisor::Hypervisor as _;
 use vmtune::hypervisor::fake::Fake;
@@ -112,7 +111,7 @@ fn plan(fake: &Fake) -> Plan {
         plan.vms.push(VmPlan {
             name: info.name,
             uuid: Some(info.uuid),
-            digest: digest(&text),
+            digest: Digest::of(text.as_bytes()),
             placement: None,
             objective: Objective::default(),
             bound: Objective::default(),

@@ -2,7 +2,6 @@
 
 use crate::apply::{ApplyError, Machine, Outcome, apply, resume, rollback};
 use crate::base::{CpuSet, Digest, DomainName, DomainUuid};
-use crate::base::Digest;
 use crate::files::StateDir;
 use crate::hypervisor::fake::{Call, Fake};
 use crate::hypervisor::{Hypervisor as _, Validate};
@@ -129,7 +128,7 @@ fn plan_for(fake: &Fake) -> Plan {
         plan.vms.push(VmPlan {
             name: info.name.clone(),
             uuid: Some(info.uuid),
-            digest: Digest::of(&text.as_bytes()),
+            digest: Digest::of(text.as_bytes()),
             placement: None,
             objective: Objective::default(),
             bound: Objective::default(),
