@@ -1,6 +1,7 @@
 //! A disk that is full at any record of the journal.
 #![allow(
     clippy::disallowed_methods,
+    clippy::unwrap_used,
     reason = "the test runs itself again under a limit"
 )]
 
