@@ -291,6 +291,11 @@ impl Root {
         let place = checked(name).map(|name| format!("{parent}/{name}"))?;
         let target = text_of(fs::read_link(self.dir.join(&place))?)?;
         self.note(|log| log.link(&place, &target));
+        if self.log.is_some() {
+            // What it points to is noted as well, so that no link of a
+            // capture hangs in the air; what points nowhere does so here too.
+            let _there = self.exists(path);
+        }
         Ok(target)
     }
 

@@ -84,12 +84,13 @@ fn a_captured_machine_has_the_same_facts() {
 }
 
 #[test]
-fn no_folder_of_a_capture_is_empty() {
+fn no_folder_of_a_capture_is_empty_and_no_link_hangs() {
     fn check(dir: &Path) {
         let entries: Vec<_> =
             fs::read_dir(dir).unwrap().map(Result::unwrap).collect();
         assert!(!entries.is_empty(), "{}", dir.display());
         for entry in entries {
+            assert!(entry.path().exists(), "{}", entry.path().display());
             if entry.file_type().unwrap().is_dir() {
                 check(&entry.path());
             }
