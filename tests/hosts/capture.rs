@@ -68,7 +68,7 @@ fn everything(dir: &Path) -> String {
 #[test]
 fn a_captured_machine_has_the_same_facts() {
     for (shape, _) in SHAPES {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let machine = shape(folder.path());
         let copy = folder.path().join("copy");
         host::capture(&Root::tree(&machine.dir), &copy).unwrap();
@@ -96,7 +96,7 @@ fn no_folder_of_a_capture_is_empty_and_no_link_hangs() {
             }
         }
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     let machine = SHAPES[1].0(folder.path());
     let copy = folder.path().join("copy");
     host::capture(&Root::tree(&machine.dir), &copy).unwrap();
@@ -106,7 +106,7 @@ fn no_folder_of_a_capture_is_empty_and_no_link_hangs() {
 #[test]
 fn a_capture_names_nobody() {
     for (shape, _) in SHAPES {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let machine = shape(folder.path());
         machine.file("proc/4711/comm", "secret-daemon");
         machine.file("proc/4711/cmdline", "--token=hunter2");
@@ -132,7 +132,7 @@ fn a_capture_names_nobody() {
 
 #[test]
 fn this_machine_is_captured_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     let copy = folder.path().join("new/copy");
     host::capture(&Root::live(), &copy).unwrap();
     let live = host::collect(&Source::Live).unwrap();
@@ -152,7 +152,7 @@ fn this_machine_is_captured_as_it_is() {
 
 #[test]
 fn a_capture_does_not_mix_with_other_files() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     fs::write(folder.path().join("mine"), "x").unwrap();
     let error = host::capture(&Root::live(), folder.path()).unwrap_err();
     assert!(matches!(error, host::CaptureError::NotEmpty { .. }), "{error}");
@@ -161,7 +161,7 @@ fn a_capture_does_not_mix_with_other_files() {
 
 #[test]
 fn links_of_a_capture_stay_in_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     let machine = SHAPES[0].0(folder.path());
     // A tree may hold absolute links, meant from its own root.
     let link = machine.dir.join("sys/bus/pci/devices/0000:01:00.0");

@@ -22,3 +22,9 @@ fn facts(path: impl AsRef<Path>) -> Facts {
     assert_eq!(host::inconsistency(&facts.topology), None, "{}", facts.source);
     facts
 }
+
+/// Makes a folder, in memory where there is some: a machine is thousands of
+/// tiny files.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}

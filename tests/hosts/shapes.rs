@@ -28,7 +28,7 @@ pub(crate) const SHAPES: [(Shape, &str); 5] = [
 fn shapes_are_read_as_they_are_kept() {
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     for (shape, kept) in SHAPES {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let facts = facts(&shape(folder.path()).dir);
         let text = serde_json::to_string_pretty(&facts).unwrap() + "\n";
         let path = package.join(kept);
