@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Where a fact comes from: a path, a command line option, a document.
 #[derive(
@@ -29,9 +30,7 @@ impl fmt::Display for Origin {
 ///
 /// There is no default: a fact that could not be read stays unknown until
 /// somebody reads it, and whoever needs it says so.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", untagged)]
 pub enum Fact<T> {
     /// It was read.
@@ -102,5 +101,75 @@ impl<T: PartialEq> Fact<T> {
     #[must_use]
     pub fn is(&self, value: &T) -> bool {
         self.value() == Some(value)
+    }
+}
+
+/// Read by hand: serde's own reading of an untagged enum loses what a JSON
+/// key is (a node's number) and says of an error only that nothing matched.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Fact<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, bound = "T: Deserialize<'de>")]
+        struct Fields<T> {
+            // `null` is a value where T has one.
+            #[serde(default = "Option::default", deserialize_with = "some")]
+            value: Option<T>,
+            origin: Option<Origin>,
+            unknown: Option<String>,
+        }
+        fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<T>, D::Error> {
+            T::deserialize(from).map(Some)
+        }
+        match Fields::deserialize(from)? {
+            Fields {
+                value: Some(value),
+                origin: Some(origin),
+                unknown: None,
+            } => Ok(Self::Known { value, origin }),
+            Fields { value: None, origin: None, unknown: Some(unknown) } => {
+                Ok(Self::Unknown { unknown })
+            }
+            _ => Err(D::Error::custom(
+                "a fact has a value and an origin, or says why it is unknown",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn facts_are_read_as_they_are_written() {
+        let none: Fact<Option<u32>> = Fact::known(None, "a");
+        let text = serde_json::to_string(&none).unwrap();
+        assert_eq!(serde_json::from_str::<Fact<_>>(&text).unwrap(), none);
+
+        let keys = BTreeMap::from([(crate::base::NodeId(3), 10)]);
+        let keys = Fact::known(keys, "b");
+        let text = serde_json::to_string(&keys).unwrap();
+        assert_eq!(serde_json::from_str::<Fact<_>>(&text).unwrap(), keys);
+
+        let unknown: Fact<u32> = Fact::unknown("because");
+        let text = serde_json::to_string(&unknown).unwrap();
+        assert_eq!(serde_json::from_str::<Fact<_>>(&text).unwrap(), unknown);
+    }
+
+    #[test]
+    fn half_facts_are_refused() {
+        for text in [
+            "{}",
+            "{\"value\": 1}",
+            "{\"origin\": \"a\"}",
+            "{\"value\": 1, \"origin\": \"a\", \"unknown\": \"b\"}",
+            "{\"unknown\": \"b\", \"more\": 1}",
+        ] {
+            assert!(serde_json::from_str::<Fact<u32>>(text).is_err(), "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ mod change;
 pub mod domain;
 mod fact;
 pub mod facts;
+pub mod guest;
 mod plan;
 pub mod policy;
 

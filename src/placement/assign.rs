@@ -1,6 +1,7 @@
 //! Assigns the cells of one VM to nodes, at the least cost.
 
 use super::board::Board;
+use super::curve::Take;
 use super::demand::{Demand, DeviceDemand};
 use super::shape::Shape;
 use super::table::{Table, Want};
@@ -18,8 +19,8 @@ const STEPS: u64 = 400_000;
 pub(super) struct Found {
     /// The node of each cell, as an index into the board's nodes.
     pub(super) nodes: Vec<usize>,
-    /// Units from each group, for every node that is used.
-    pub(super) shares: Vec<(usize, Vec<u32>)>,
+    /// What is taken from each group of every node that is used.
+    pub(super) shares: Vec<(usize, Vec<Take>)>,
     /// Levels 1 to 7, without the minima of levels 1 and 3.
     pub(super) cost: Objective,
     /// What the cost cannot go below; equal where the search was complete.
@@ -388,7 +389,7 @@ impl<'a> Search<'a> {
         let shares = self.used(partial).into_iter().filter_map(|node| {
             let table = self.table(node, nodes.first() == Some(&node));
             let share = table.share(partial.load[node])?;
-            Some((node, share.units.clone()))
+            Some((node, share.takes.clone()))
         });
         let shares = shares.collect();
         self.best = Some(Found { nodes, shares, cost, bound: cost });

@@ -1,7 +1,8 @@
 //! Several VMs exactly: branch and bound over all ways to place each.
 
 use super::assign::{Assignment, Found, Search};
-use super::board::Board;
+use super::board::{Board, FreeCore};
+use super::curve::Take;
 use super::demand::Demand;
 use super::relax;
 use super::shape::Shape;
@@ -33,7 +34,23 @@ impl Exact<'_> {
     /// Searches; afterwards `best` is optimal unless `cut`.
     pub(super) fn run(&mut self, board: &Board) {
         self.least = relax::least(board, &self.shapes);
+        self.cut = !self.searches_all(board);
         self.step(board, Objective::default(), &mut Vec::new());
+    }
+
+    /// Returns whether the search tries all that could matter. Which whole
+    /// cores of a group are taken, and what is left over of them, is not
+    /// tried: it matters where they have unlike numbers of siblings online,
+    /// or take more than two units.
+    fn searches_all(&self, board: &Board) -> bool {
+        let mut groups = board.nodes.iter().flat_map(|node| &node.groups);
+        groups.all(|group| {
+            let simple =
+                |core| self.shapes.iter().all(|s| s.unit.fit(core) < 3);
+            let like = |a: &FreeCore, b: &FreeCore| a.width == b.width;
+            group.cores.iter().all(simple)
+                && group.cores.windows(2).all(|pair| like(&pair[0], &pair[1]))
+        })
     }
 
     fn step(
@@ -104,7 +121,7 @@ fn ways(board: &Board, demand: &Demand, shape: &Shape) -> Option<Vec<Found>> {
     Some(ways)
 }
 
-type Shares = Vec<(usize, Vec<u32>)>;
+type Shares = Vec<(usize, Vec<Take>)>;
 
 /// Returns every way to share out the units of an assignment.
 fn shares(
@@ -126,9 +143,9 @@ fn shares(
         let every = every_share(&board.nodes[node], want, WAYS);
         let mut next = Vec::new();
         for (cost, before) in &all {
-            for Share { cost: more, units } in &every {
+            for Share { cost: more, takes } in &every {
                 let mut shares = before.clone();
-                shares.push((node, units.clone()));
+                shares.push((node, takes.clone()));
                 next.push((*cost + *more, shares));
                 if next.len() > WAYS {
                     return next;

@@ -118,10 +118,8 @@ fn together(
         what: if complete { Short::Together } else { Short::CutOff },
     })?;
     let same_forms = answer.total.0[0] == floor.0[0];
-    let bounds = match complete && same_forms {
-        true => own_costs(&answer, which),
-        false => apportion(&answer, which, &alone, least),
-    };
+    let proved = if complete && same_forms { 6 } else { 0 };
+    let bounds = apportion(&answer, which, &alone, least, proved);
     Ok((answer, bounds))
 }
 
@@ -223,12 +221,16 @@ fn own_costs(answer: &Answer, which: &[usize]) -> Vec<Objective> {
 }
 
 /// Shares out the bound of the whole: what a VM costs alone at levels 1 to 5,
-/// and at levels 6 and 7 its part of what all cost at least together.
+/// and at levels 6 and 7 its part of what all cost at least together. The
+/// first `proved` levels are those of the answer itself. The search does not
+/// try all CPUs of cores that VMs come to share, so it proves six levels; the
+/// seventh only breaks ties.
 fn apportion(
     answer: &Answer,
     which: &[usize],
     alone: &[Solved],
     least: (i64, i64),
+    proved: usize,
 ) -> Vec<Objective> {
     let mut left = [least.0, least.1];
     let costs = own_costs(answer, which);
@@ -239,6 +241,7 @@ fn apportion(
             bound.0[level] = part;
             *left -= part;
         }
+        bound.0[..proved].copy_from_slice(&cost.0[..proved]);
         bound
     });
     bounds.collect()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::assign::Found;
 use super::board::{Board, Group};
-use super::curve::{broken_cores, choose, whole_cores};
+use super::curve::{Take, choose};
 use super::demand::Demand;
 use super::homes::home;
 use super::shape::Shape;
@@ -85,9 +85,9 @@ impl Board {
         let mut seats: BTreeMap<usize, VecDeque<Seat>> = BTreeMap::new();
         for (node, shares) in &found.shares {
             let groups = self.nodes[*node].groups.iter();
-            for (group, &units) in groups.zip(shares) {
+            for (group, &take) in groups.zip(shares) {
                 let row = seats.entry(*node).or_default();
-                row.extend(row_of(group, shape, units));
+                row.extend(row_of(group, shape, take));
             }
         }
         seats
@@ -130,9 +130,9 @@ impl Board {
         let node = &self.nodes[*found.nodes.first()?];
         let shares =
             found.shares.iter().find(|(n, _)| Some(n) == found.nodes.first());
-        let units = shares.map(|(_, units)| units.as_slice()).unwrap_or(&[]);
+        let takes = shares.map(|(_, takes)| takes.as_slice()).unwrap_or(&[]);
         let cores = node.groups.iter().enumerate().flat_map(|(at, group)| {
-            let entered = units.get(at).copied().unwrap_or(0) > 0;
+            let entered = takes.get(at).is_some_and(|take| take.units > 0);
             let fits = group.kind == kind;
             let whole = group.cores.iter().filter(move |c| c.whole && fits);
             whole.map(move |core| (!entered, core.first, core))
@@ -165,16 +165,15 @@ fn floating(groups: &[Group]) -> CpuSet {
 
 /// Chooses the cores for so many units of a group, lowest first, and the
 /// CPUs on them.
-fn row_of(group: &Group, shape: &Shape, units: u32) -> Vec<Seat> {
+fn row_of(group: &Group, shape: &Shape, take: Take) -> Vec<Seat> {
     let unit = shape.unit;
-    let whole = whole_cores(group, unit);
-    let room: u32 = whole.iter().map(|core| unit.fit(core)).sum();
-    let broken = broken_cores(group, unit);
-    let mut odd = choose(&broken, unit, units.saturating_sub(room));
-    odd.sort_by_key(|core| core.first);
-    let mut left = units;
+    let mut cores = choose(group, unit, take);
+    // What is left over of a core is of the lowest, where it is cheapest for
+    // the VM that may come to share it.
+    cores.sort_by_key(|core| (core.whole, std::cmp::Reverse(core.first)));
+    let mut left = take.units;
     let mut seats = Vec::new();
-    for core in whole.into_iter().chain(odd) {
+    for core in cores {
         let here = unit.fit(core).min(left);
         left -= here;
         let threads = unit.threads as usize;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::board::{Board, Group, NodeBoard};
-use super::curve::{Point, Unit, curve, free_whole};
+use super::curve::{Point, Take, Unit, curve, free_whole, takes};
 use super::damage::worth;
 use super::shape::{Shape, ShapeCell};
 use crate::model::Objective;
@@ -21,8 +21,8 @@ pub(super) struct Table {
 pub(super) struct Share {
     /// Levels 3, 4, 6 and 7.
     pub(super) cost: Objective,
-    /// Units from each group of the node, in its order.
-    pub(super) units: Vec<u32>,
+    /// What is taken from each group of the node, in its order.
+    pub(super) takes: Vec<Take>,
 }
 
 /// What the units must be.
@@ -70,7 +70,8 @@ impl Table {
             });
             let (cost, at) = costs.min()?;
             let units = trace(&layers, &groups, units, at, node.groups.len());
-            Some(Share { cost, units })
+            let takes = units.into_iter().map(Take::cheapest).collect();
+            Some(Share { cost, takes })
         });
         Self { best: best.collect() }
     }
@@ -83,9 +84,9 @@ impl Table {
         let free: usize = cores.map(|core| core.free.len()).sum();
         let mut cost = Objective::default();
         cost.0[6] = -i64::try_from(free).unwrap_or(i64::MAX);
-        let units = vec![0; node.groups.len()];
-        let some = Share { cost, units: units.clone() };
-        let none = Share { cost: Objective::default(), units };
+        let takes = vec![Take::default(); node.groups.len()];
+        let some = Share { cost, takes: takes.clone() };
+        let none = Share { cost: Objective::default(), takes };
         let most = if free > 0 { want.most as usize } else { 0 };
         let best = std::iter::once(none)
             .chain(std::iter::repeat_n(some, most))
@@ -174,45 +175,53 @@ pub(super) fn every_share(
     want: Want,
     limit: usize,
 ) -> Vec<Share> {
-    let curves: Vec<(usize, Vec<Point>)> = curves(node, want);
-    let mut shares = Vec::new();
-    let mut units = vec![0; node.groups.len()];
-    let start = (Objective::default(), 0);
-    every(node, want, &curves, want.most, start, &mut units, &mut |share| {
-        shares.push(share);
-        shares.len() < limit
-    });
-    shares
+    let mut walk = Walk {
+        node,
+        want,
+        limit,
+        takes: vec![Take::default(); node.groups.len()],
+        shares: Vec::new(),
+    };
+    walk.every(0, want.most, Objective::default(), 0);
+    walk.shares
 }
 
-/// Walks the ways to take `left` units from the curves; stops when told to.
-fn every(
-    node: &NodeBoard,
+/// A walk over all ways to take units from the groups of a node.
+struct Walk<'a> {
+    node: &'a NodeBoard,
     want: Want,
-    curves: &[(usize, Vec<Point>)],
-    left: u32,
-    so_far: (Objective, u32),
-    units: &mut Vec<u32>,
-    take: &mut impl FnMut(Share) -> bool,
-) -> bool {
-    let (cost, whole) = so_far;
-    let Some(((group, points), rest)) = curves.split_first() else {
-        if left > 0 {
-            return true;
+    limit: usize,
+    takes: Vec<Take>,
+    shares: Vec<Share>,
+}
+
+impl Walk<'_> {
+    fn every(&mut self, at: usize, left: u32, cost: Objective, whole: u32) {
+        if self.shares.len() >= self.limit {
+            return;
         }
-        let cost = finish(node, want, cost, whole);
-        let share = cost.map(|cost| Share { cost, units: units.clone() });
-        return share.is_none_or(take);
-    };
-    for (n, point) in (0..=left).zip(points) {
-        units[*group] = n;
-        let so_far = (cost + point.cost, whole + point.whole);
-        if !every(node, want, rest, left - n, so_far, units, take) {
-            return false;
+        let Some(group) = self.node.groups.get(at) else {
+            let cost = finish(self.node, self.want, cost, whole);
+            if let Some(cost) = cost.filter(|_| left == 0) {
+                let takes = self.takes.clone();
+                self.shares.push(Share { cost, takes });
+            }
+            return;
+        };
+        let most = if group.kind == self.want.kind { left } else { 0 };
+        let enters = self.node.wide_l3.is_none();
+        for units in 0..=most {
+            let weight = self.node.weight;
+            for (take, point) in
+                takes(group, self.want.unit, units, enters, weight)
+            {
+                self.takes[at] = take;
+                let cost = cost + point.cost;
+                self.every(at + 1, left - units, cost, whole + point.whole);
+            }
         }
+        self.takes[at] = Take::default();
     }
-    units[*group] = 0;
-    true
 }
 
 /// Returns the curve of each group of the kind that is wanted.

@@ -1,12 +1,26 @@
 //! From facts, definitions and a policy to a plan.
 
+mod because;
+pub mod check;
+mod fingerprint;
+mod ground;
+mod merge;
+mod refusal;
+mod scope;
+
 use std::collections::BTreeMap;
 
+pub use fingerprint::fingerprint;
+pub use refusal::Refusal;
+
+use self::ground::Ground;
 use crate::base::DomainName;
-use crate::model::Plan;
+use crate::definition;
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
-use crate::model::policy::Policy;
+use crate::model::policy::{Level, Policy};
+use crate::model::{Plan, VmPlan};
+use crate::rules::RULES;
 
 /// All that a plan is made from.
 #[derive(Debug, Clone, Copy)]
@@ -72,36 +86,98 @@ pub enum PlanError {
     Faulted(DomainName, String),
 }
 
-/// The smallest explanation of why nothing fits.
-#[derive(
-    Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema,
-)]
-pub struct Refusal {
-    /// The VM that does not fit.
-    pub vm: String,
-    /// What is short: "node 1 has 3 free 1G pages, 8 are needed".
-    pub shortage: String,
-    /// What would do, each a change that was tried and would: "5 more 1G
-    /// pages on node 1", "2M pages".
-    pub remedies: Vec<String>,
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} does not fit: {}", self.vm, self.shortage)?;
-        if !self.remedies.is_empty() {
-            write!(f, "; {} would do", self.remedies.join(", or "))?;
-        }
-        Ok(())
-    }
-}
-
 /// Makes a plan for all subjects together, or says why there is none.
 ///
 /// # Errors
 /// See [`PlanError`]; nothing is planned unless all fits.
-pub fn plan(_: &Inputs<'_>) -> Result<Planned, PlanError> {
-    Err(PlanError::Conflict(String::new(), String::new(), String::new()))
+pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
+    for subject in inputs.subjects {
+        scope::admit(inputs.facts, &subject.domain)
+            .map_err(PlanError::Refused)?;
+    }
+    let mut subjects: Vec<&Subject> = inputs.subjects.iter().collect();
+    subjects.sort_by(|a, b| a.domain.name.cmp(&b.domain.name));
+    let ground = Ground::of(inputs, inputs.policy);
+    let solution = ground
+        .place(&ground.demands(&subjects, inputs.policy))
+        .map_err(|short| refusal::explain(inputs, &subjects, &short))?;
+    let domains: Vec<&Domain> = subjects.iter().map(|s| &s.domain).collect();
+    let mut plan = Plan {
+        schema_version: Plan::SCHEMA_VERSION,
+        fingerprint: fingerprint(inputs.facts, &domains),
+        host: inputs.facts.source.clone(),
+        connection: inputs.connection.to_owned(),
+        preset: inputs.policy.preset.clone(),
+        housekeeping: ground.housekeeping.clone(),
+        vms: Vec::new(),
+        changes: Vec::new(),
+        advice: because::neighbours(inputs),
+        unknown: Vec::new(),
+    };
+    let mut definitions = BTreeMap::new();
+    for (at, subject) in subjects.iter().enumerate() {
+        let domain = &subject.domain;
+        let mut placement = solution.placements[at].clone();
+        placement.because.extend(because::placement(
+            inputs.facts,
+            domain,
+            &placement,
+            &solution.objectives[at],
+        ));
+        let policy = inputs.policy.for_vm(domain.name.as_str());
+        let text = merge::changes(
+            inputs.facts,
+            &policy,
+            subject,
+            &placement,
+            &mut plan,
+        )?;
+        definitions.insert(domain.name.clone(), text);
+        plan.vms.push(VmPlan {
+            name: domain.name.clone(),
+            uuid: domain.uuid,
+            digest: domain.digest,
+            placement: Some(placement),
+            objective: solution.objectives[at],
+            bound: solution.bounds[at],
+        });
+    }
+    judge(inputs, &definitions)?;
+    Ok(Planned { plan, definitions })
 }
 
-pub mod check;
+/// Has the checker judge the rendered definitions. What it faults although a
+/// rule was to see to it is a defect, and such a plan is not given out.
+fn judge(
+    inputs: &Inputs<'_>,
+    definitions: &BTreeMap<DomainName, String>,
+) -> Result<(), PlanError> {
+    let mut domains = Vec::new();
+    for (name, text) in definitions {
+        let domain = definition::read(text).map_err(|error| {
+            PlanError::Faulted(name.clone(), error.to_string())
+        })?;
+        domains.push((text, domain));
+    }
+    let judged: Vec<_> = domains
+        .iter()
+        .map(|(text, domain)| check::Judged { text, domain })
+        .collect();
+    let neighbours: Vec<Domain> = inputs
+        .neighbours
+        .iter()
+        .flat_map(|neighbour| neighbour.definitions.clone())
+        .collect();
+    let findings =
+        check::check(inputs.facts, inputs.policy, &judged, &neighbours);
+    let fault = findings.into_iter().find(|finding| {
+        let policy = inputs.policy.for_vm(&finding.vm);
+        let rule = RULES.iter().find(|rule| rule.id == finding.rule);
+        finding.severity == check::Severity::Error
+            && rule.is_some_and(|r| merge::level(r, &policy) == Level::Plan)
+    });
+    let Some(fault) = fault else { return Ok(()) };
+    let name = domains.iter().find(|(_, d)| d.name.as_str() == fault.vm);
+    let Some((_, domain)) = name else { return Ok(()) };
+    Err(PlanError::Faulted(domain.name.clone(), fault.what))
+}

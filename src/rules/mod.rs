@@ -5,12 +5,34 @@
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod memory_fixture;
 
 use crate::base::XmlPath;
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
-use crate::model::policy::{Level, Policy};
+use crate::model::policy::{GuestIommu, Level, Pages, Policy};
 use crate::model::{Stage, VmPlacement};
+
+pub mod cpu_cache;
+pub mod cpu_model;
+pub mod dedicated_hint;
+pub mod emulator_pin;
+pub mod guest_iommu;
+pub mod hugepages;
+pub mod iothread_pin;
+pub mod machine_type;
+pub mod memory_backing;
+pub mod memory_balloon;
+pub mod memory_locking;
+pub mod nested_virt;
+pub mod numa_cells;
+pub mod numa_memory;
+pub mod pci_numa;
+pub mod vcpu_pin;
+pub mod vcpu_quota;
+pub mod vcpu_scheduler;
+pub mod vcpu_topology;
 
 /// One setting: what it is good for, and how it is decided.
 #[derive(Debug)]
@@ -60,6 +82,48 @@ pub struct Context<'a> {
     pub placement: &'a VmPlacement,
 }
 
+impl Context<'_> {
+    /// Returns what another rule may do.
+    #[must_use]
+    pub fn level(&self, rule: &Rule) -> Level {
+        self.policy.rules.get(rule.id).copied().unwrap_or(rule.level)
+    }
+
+    /// Returns whether the guest will have huge pages: those of the
+    /// placement, or its own where they are left alone.
+    #[must_use]
+    pub fn will_have_hugepages(&self) -> bool {
+        let own = self.domain.has_hugepages();
+        if self.level(&hugepages::RULE) != Level::Plan {
+            return own;
+        }
+        let undecided = self.policy.memory.pages == Pages::Auto
+            && self.facts.memory.hugepages.value().is_none();
+        self.placement.pages.is_some() || (own && undecided)
+    }
+
+    /// Returns whether the guest needs an IOMMU of its own: the policy wants
+    /// it, or there are more vCPUs than an interrupt of plain form can name.
+    #[must_use]
+    pub fn needs_guest_iommu(&self) -> bool {
+        match self.policy.iommu.guest {
+            GuestIommu::On => true,
+            GuestIommu::Auto => self.domain.vcpus > Self::PLAIN_APIC_IDS,
+            GuestIommu::Off => false,
+        }
+    }
+
+    /// vCPUs that eight bits of an interrupt's destination can name; the
+    /// value 255 means all.
+    pub const PLAIN_APIC_IDS: u32 = 255;
+}
+
+/// Names the element below the root that is reached by these steps:
+/// `numatune/memory`.
+fn at(steps: &str) -> XmlPath {
+    steps.split('/').fold(XmlPath::domain(), XmlPath::child)
+}
+
 /// What a rule decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -83,6 +147,23 @@ pub enum Verdict {
         /// Why it is not known.
         why: String,
     },
+}
+
+impl Verdict {
+    /// Makes the verdict that the edits and the advice amount to; where there
+    /// are none, all is as it should be.
+    #[must_use]
+    pub fn of(
+        edits: Vec<Edit>,
+        advice: Vec<String>,
+        seen: impl Into<String>,
+    ) -> Self {
+        match (edits.is_empty(), advice.is_empty()) {
+            (false, _) => Self::Change { edits, advice },
+            (true, false) => Self::Advise(advice),
+            (true, true) => Self::Satisfied(seen.into()),
+        }
+    }
 }
 
 /// One edit of a definition, before the planner knows what stands there.
@@ -139,4 +220,24 @@ impl Edit {
 }
 
 /// All rules, in the order in which a plan lists their changes.
-pub const RULES: &[&Rule] = &[];
+pub const RULES: &[&Rule] = &[
+    &vcpu_topology::RULE,
+    &vcpu_pin::RULE,
+    &emulator_pin::RULE,
+    &iothread_pin::RULE,
+    &cpu_model::RULE,
+    &cpu_cache::RULE,
+    &numa_cells::RULE,
+    &dedicated_hint::RULE,
+    &vcpu_scheduler::RULE,
+    &vcpu_quota::RULE,
+    &nested_virt::RULE,
+    &numa_memory::RULE,
+    &hugepages::RULE,
+    &memory_backing::RULE,
+    &memory_locking::RULE,
+    &memory_balloon::RULE,
+    &machine_type::RULE,
+    &guest_iommu::RULE,
+    &pci_numa::RULE,
+];

@@ -1,6 +1,6 @@
 //! Reads `<cputune>` and the I/O threads that it pins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::MAX_THREADS;
 use super::error::{ReadError, ReadProblem};
@@ -104,6 +104,8 @@ pub(super) fn iothreads(root: Node<'_>) -> Result<Vec<u32>, ReadError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::super::xml::Document;
     use super::*;
 

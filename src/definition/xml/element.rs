@@ -1,11 +1,14 @@
 //! A read-only view of one element.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use super::chars::{Raw, decode};
+use super::chars::{Raw, decode, is_blank};
 use super::error::Place;
 use super::scope::{matches, path_name};
-use super::tree::{AttributeData, Document, ElementData, Id, NodeKind, Span};
+use super::tree::{
+    AttributeData, Document, ElementData, Id, Node, NodeKind, Span,
+};
 use crate::base::{Leaf, Predicate, Step, XmlPath};
 
 /// An element of a document.
@@ -104,6 +107,30 @@ impl<'d> Element<'d> {
             }
         }
         text
+    }
+
+    /// Returns whether there is character data other than layout.
+    pub(super) fn has_text(self) -> bool {
+        self.document.nodes(self.id).iter().any(|node| match node.kind {
+            NodeKind::Text => !is_blank(self.document.slice(node.span)),
+            NodeKind::CData => true,
+            NodeKind::Element(_) | NodeKind::Comment => false,
+        })
+    }
+
+    /// Returns the bytes of an attribute's raw value, without its quotes.
+    #[must_use]
+    pub fn attribute_range(self, name: &str) -> Option<Range<usize>> {
+        Some(self.attribute_data(name)?.value.range())
+    }
+
+    /// Walks the bytes of the element's own raw text, piece by piece.
+    pub fn text_ranges(self) -> impl Iterator<Item = Range<usize>> {
+        let texts = |node: &&Node| {
+            matches!(node.kind, NodeKind::Text | NodeKind::CData)
+        };
+        let nodes = self.document.nodes(self.id).iter();
+        nodes.filter(texts).map(|node| node.span.range())
     }
 
     /// Returns the element that this one is in; none for the root.

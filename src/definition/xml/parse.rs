@@ -116,7 +116,7 @@ impl<'t> Parser<'t> {
     }
 
     fn slice(&self, span: Span) -> &'t str {
-        &self.text[span.start()..span.end()]
+        &self.text[span.range()]
     }
 
     fn open(&mut self, span: Span, empty: bool) -> Result<(), Failure> {

@@ -39,7 +39,7 @@ impl Document {
     }
 
     pub(super) fn slice(&self, span: Span) -> &str {
-        &self.text[span.start()..span.end()]
+        &self.text[span.range()]
     }
 
     pub(super) fn element(&self, id: Id) -> &ElementData {
@@ -49,12 +49,12 @@ impl Document {
     /// Returns an element's own nodes: elements, texts, comments.
     pub(super) fn nodes(&self, id: Id) -> &[Node] {
         let span = self.element(id).nodes;
-        &self.nodes[span.start()..span.end()]
+        &self.nodes[span.range()]
     }
 
     pub(super) fn attributes(&self, id: Id) -> &[AttributeData] {
         let span = self.element(id).attributes;
-        &self.attributes[span.start()..span.end()]
+        &self.attributes[span.range()]
     }
 
     pub(super) fn place(&self, byte: usize) -> Place {
@@ -96,6 +96,10 @@ impl Span {
 
     pub(super) fn end(self) -> usize {
         self.end as usize
+    }
+
+    pub(super) fn range(self) -> std::ops::Range<usize> {
+        self.start()..self.end()
     }
 }
 

@@ -11,6 +11,8 @@ pub struct CpuElement {
     pub mode: Option<CpuMode>,
     /// `<model>`.
     pub model: Option<String>,
+    /// `<model vendor_id=…>`: the vendor that the guest is told.
+    pub vendor_id: Option<String>,
     /// `migratable=…`.
     pub migratable: Option<String>,
     /// `<topology>`.
@@ -89,6 +91,18 @@ pub struct CpuTopology {
 }
 
 impl CpuTopology {
+    /// Returns whether both topologies are one, whichever attributes of
+    /// value 1 they spell out.
+    #[must_use]
+    pub fn equals(&self, other: &Self) -> bool {
+        let full = |t: &Self| Self {
+            dies: Some(t.dies.unwrap_or(1)),
+            clusters: Some(t.clusters.unwrap_or(1)),
+            ..*t
+        };
+        full(self) == full(other)
+    }
+
     /// Returns how many vCPUs the topology makes; saturates.
     #[must_use]
     pub fn vcpus(&self) -> u32 {

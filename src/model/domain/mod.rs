@@ -1,6 +1,7 @@
 //! A VM as its definition describes it: the part that rules read.
 
 mod cpu;
+mod cpu_argument;
 mod devices;
 mod memory;
 mod tune;
@@ -10,13 +11,14 @@ use std::collections::BTreeMap;
 pub use cpu::{
     CpuCache, CpuElement, CpuFeature, CpuMode, CpuTopology, GuestCell,
 };
+pub use cpu_argument::CpuArgument;
 pub use devices::{Controller, Devices, Disk, Hostdev, Interface, IommuDevice};
 pub use memory::{
     BackingPage, Memnode, MemoryAmounts, MemoryBacking, MemoryPolicy, Numatune,
 };
 pub use tune::{Cputune, Scheduler};
 
-use crate::base::{CpuSet, Digest, DomainName, DomainUuid, VcpuSet};
+use crate::base::{CpuSet, Digest, DomainName, DomainUuid, PageSize, VcpuSet};
 
 /// A VM. It is a view of a definition, never written back: what a plan
 /// changes is edited in the definition's own text.
@@ -95,6 +97,17 @@ impl Domain {
     #[must_use]
     pub fn has_passthrough(&self) -> bool {
         !self.devices.hostdevs.is_empty()
+    }
+
+    /// Returns whether the definition asks for huge pages: a page size of
+    /// ordinary pages is none.
+    #[must_use]
+    pub fn has_hugepages(&self) -> bool {
+        let backing = self.memory_backing.as_ref();
+        backing.and_then(|b| b.hugepages.as_ref()).is_some_and(|pages| {
+            let huge = |page: &BackingPage| page.size != Some(PageSize::SMALL);
+            pages.is_empty() || pages.iter().any(huge)
+        })
     }
 
     /// Returns the value of a feature attribute, as

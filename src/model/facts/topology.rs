@@ -129,6 +129,12 @@ impl Topology {
         self.cores.iter().find(|core| core.cpus.contains(cpu))
     }
 
+    /// Returns the third-level cache that a CPU uses.
+    #[must_use]
+    pub fn l3_of(&self, cpu: CpuId) -> Option<&Cache> {
+        self.l3.iter().find(|l3| l3.cpus.contains(cpu))
+    }
+
     /// Returns the node that a CPU belongs to.
     #[must_use]
     pub fn node_of(&self, cpu: CpuId) -> Option<&Node> {

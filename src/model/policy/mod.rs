@@ -59,6 +59,12 @@ impl Policy {
         policy
     }
 
+    /// Returns whether a rule that plans by default may do so.
+    #[must_use]
+    pub fn plans(&self, rule: &str) -> bool {
+        self.rules.get(rule).is_none_or(|level| *level == Level::Plan)
+    }
+
     /// Returns the table of one VM.
     #[must_use]
     pub fn vm_table(&self, name: &str) -> Option<&VmPolicy> {

@@ -1,0 +1,167 @@
+//! What two definitions say differently, layout and comments aside.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::definition::xml::{Document, Element, XmlError};
+
+/// A place where two definitions differ. It shows no value: some are secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The place, as an XPath in the document that has it.
+    pub path: String,
+    /// How they differ there.
+    pub kind: DifferenceKind,
+}
+
+/// How two definitions differ at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DifferenceKind {
+    /// Only the first has it.
+    Missing,
+    /// Only the second has it.
+    Added,
+    /// Both have it, with other values.
+    Other,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.kind {
+            DifferenceKind::Missing => " is gone",
+            DifferenceKind::Added => " is new",
+            DifferenceKind::Other => " differs",
+        };
+        write!(f, "{}{how}", self.path)
+    }
+}
+
+/// Compares two definitions, place by place. Places that lie in another one
+/// that is reported are left out.
+///
+/// # Errors
+/// When a text is not XML.
+pub fn differences(
+    first: &str,
+    second: &str,
+) -> Result<Vec<Difference>, XmlError> {
+    if first == second {
+        return Ok(Vec::new());
+    }
+    let (first, second) = (outline(first)?, outline(second)?);
+    let missing = first.keys().filter(|path| !second.contains_key(*path));
+    let added = second.keys().filter(|path| !first.contains_key(*path));
+    let other = first
+        .iter()
+        .filter(|(path, value)| second.get(*path).is_some_and(|v| v != *value))
+        .map(|(path, _)| path);
+    let of =
+        |kind| move |path: &String| Difference { path: path.clone(), kind };
+    let mut all: Vec<_> = missing
+        .map(of(DifferenceKind::Missing))
+        .chain(added.map(of(DifferenceKind::Added)))
+        .chain(other.map(of(DifferenceKind::Other)))
+        .collect();
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut kept: Vec<Difference> = Vec::new();
+    for one in all {
+        let inside = kept.last().is_some_and(|outer| {
+            let rest = one.path.strip_prefix(outer.path.as_str());
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        });
+        if !inside {
+            kept.push(one);
+        }
+    }
+    Ok(kept)
+}
+
+/// Returns the part of a definition that a place belongs to: `/domain/cputune`,
+/// `/domain/devices/iommu`. It is as much as an edit of one setting touches.
+pub(super) fn section(path: &str) -> String {
+    let mut steps: Vec<_> = path
+        .split('/')
+        .skip(1)
+        .map(|step| step.split('[').next().unwrap_or(step))
+        .collect();
+    let length = if steps.get(1) == Some(&"devices") { 3 } else { 2 };
+    steps.truncate(length);
+    steps.join("/")
+}
+
+/// Returns every element, attribute and text by its path.
+fn outline(text: &str) -> Result<BTreeMap<String, String>, XmlError> {
+    let document = Document::parse(text)?;
+    let mut found = BTreeMap::new();
+    let root = document.root();
+    walk(root, format!("/{}", root.name()), &mut found);
+    Ok(found)
+}
+
+fn walk(
+    element: Element<'_>,
+    path: String,
+    found: &mut BTreeMap<String, String>,
+) {
+    for (name, value) in element.attributes() {
+        // libvirt moves declarations to where it likes them.
+        if name != "xmlns" && !name.starts_with("xmlns:") {
+            found.insert(format!("{path}/@{name}"), value.into_owned());
+        }
+    }
+    let mut seen = BTreeMap::<String, usize>::new();
+    for child in element.children() {
+        let name = child.name().into_owned();
+        let position = seen.entry(name.clone()).or_default();
+        *position += 1;
+        let inner = match position {
+            1 => format!("{path}/{name}"),
+            n => format!("{path}/{name}[{n}]"),
+        };
+        walk(child, inner, found);
+    }
+    found.insert(path, element.text().trim().to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(first: &str, second: &str) -> Vec<String> {
+        let all = differences(first, second).unwrap();
+        all.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn layout_comments_and_quotes_do_not_count() {
+        let first = "<d><a x='1' y='2'/><!-- c --><b> t </b></d>";
+        let second = "<d>\n  <a y=\"2\" x=\"1\"></a>\n  <b>t</b>\n</d>\n";
+        assert!(shown(first, second).is_empty());
+    }
+
+    #[test]
+    fn differences_are_named_once() {
+        let first = "<d><a x='1'/><c><e f='1'/></c><g>1</g></d>";
+        let second = "<d><a x='2'/><a y='3'><z/></a><g>2</g></d>";
+        assert_eq!(
+            shown(first, second),
+            [
+                "/d/a/@x differs",
+                "/d/a[2] is new",
+                "/d/c is gone",
+                "/d/g differs",
+            ]
+        );
+    }
+
+    #[test]
+    fn sections_are_what_a_setting_touches() {
+        for (path, expected) in [
+            ("/domain/cputune/vcpupin[2]/@cpuset", "domain/cputune"),
+            ("/domain/devices/disk[3]/target", "domain/devices/disk"),
+            ("/domain/iothreads", "domain/iothreads"),
+        ] {
+            assert_eq!(section(path), expected);
+        }
+    }
+}

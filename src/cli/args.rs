@@ -1,0 +1,287 @@
+//! What was typed: the doc comments are the help.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Style, Styles};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Headings in bold, what is typed in cyan: the colours of the reports.
+const STYLES: Styles = Styles::styled()
+    .header(Style::new().bold())
+    .usage(Style::new().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(Style::new());
+
+/// Takes VMs from their defaults to the limit of their host.
+///
+/// vmtune reads the host and the VM, plans which CPUs, memory and settings
+/// the VM should have, says why, does it, and can undo it.
+#[derive(Debug, Parser)]
+#[command(version, styles = STYLES, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  vmtune plan vm1              what would make vm1 faster, and why
+  vmtune apply                 make the changes of that plan
+  vmtune rollback              undo them
+  vmtune explain hugepages     the reason behind one rule
+
+Exit codes:
+  0  done                      4  apply failed and was rolled back
+  1  error                     5  rollback is incomplete: act now
+  2  wrong usage               6  check has findings
+  3  changes are planned       7  refused: nothing fits
+     (--detailed-exitcode)")]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of every command.
+#[derive(Debug, ClapArgs)]
+pub struct Common {
+    /// Show more: each of many like changes, the number of each CPU
+    #[arg(short, long, global = true, display_order = 900)]
+    pub verbose: bool,
+    /// When to use colour; NO_COLOR is honoured
+    #[arg(long, global = true, display_order = 901)]
+    #[arg(
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    pub color: When,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the host: CPUs, memory, devices, and who holds them
+    Facts(FactsArgs),
+    /// Work out what would make VMs faster, and why; change nothing
+    Plan(PlanArgs),
+    /// Judge VMs as they are; change nothing
+    Check(CheckArgs),
+    /// Make the changes of a plan; undone by `rollback`
+    Apply(ApplyArgs),
+    /// Undo a transaction, to the byte
+    Rollback(RollbackArgs),
+    /// Finish a transaction that was cut off
+    Resume(ResumeArgs),
+    /// List what was applied and undone
+    History(HistoryArgs),
+    /// Say why a rule exists, when it hurts and what it rests on
+    Explain(ExplainArgs),
+}
+
+/// Where host and VMs are read.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Where to read")]
+pub(super) struct SourceArgs {
+    /// libvirt's URI [default: $LIBVIRT_DEFAULT_URI, else libvirt's own]
+    #[arg(short, long, value_name = "URI")]
+    pub(super) connect: Option<String>,
+    /// Read the host from a facts file, an hwloc XML file, a captured tree,
+    /// or synthetic:DESCRIPTION, instead of this machine
+    #[arg(long, value_name = "SRC")]
+    pub(super) host: Option<String>,
+    /// Read a VM from its libvirt XML, instead of libvirt; `-` is standard
+    /// input; may be given several times
+    #[arg(long = "domain", value_name = "FILE")]
+    pub(super) domains: Vec<String>,
+}
+
+/// What is wanted.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "What is wanted")]
+pub(super) struct PolicyArgs {
+    /// A policy file, or a preset: balanced, latency, throughput, security
+    #[arg(long, value_name = "FILE|PRESET", default_value = "balanced")]
+    pub(super) policy: String,
+    /// Heed this rule alone; may be given several times
+    #[arg(long, value_name = "RULE")]
+    pub(super) only: Vec<String>,
+}
+
+/// Arguments of `facts`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  vmtune facts                              this machine
+  vmtune facts --format json > host.json    for `--host host.json` elsewhere
+  vmtune facts --host 'synthetic:pack:2 l3:4 core:8 pu:2'
+  vmtune facts --capture host1              a folder to attach to a report")]
+pub(super) struct FactsArgs {
+    /// How to show it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: TextOrJson,
+    /// Also write what was read into a new folder, with serial numbers and
+    /// hardware addresses replaced
+    #[arg(long, value_name = "DIR")]
+    pub(super) capture: Option<PathBuf>,
+    /// Where to read.
+    #[command(flatten)]
+    pub(super) sources: SourceArgs,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  vmtune plan vm1
+  vmtune plan vm1 vm2 --policy latency      both together
+  vmtune plan --all --format diff
+  vmtune plan --host host.json --domain vm1.xml --format xml > tuned.xml
+
+The plan is saved for `vmtune apply`, unless --host or --domain is given;
+then --out saves it. Nothing fits: exit 7, and the shortage is named.")]
+pub(super) struct PlanArgs {
+    /// The VMs, by name or UUID; with --domain, those among the files
+    #[arg(value_name = "VM")]
+    pub(super) vms: Vec<String>,
+    /// Plan every VM of the connection
+    #[arg(long, conflicts_with = "vms")]
+    pub(super) all: bool,
+    /// How to show the plan
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: PlanFormat,
+    /// Save the plan in this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Write each VM's new definition to DIR/NAME.xml (with --format xml)
+    #[arg(long, value_name = "DIR")]
+    pub(super) out_dir: Option<PathBuf>,
+    /// Print passwords and keys that definitions hold
+    #[arg(long)]
+    pub(super) show_secrets: bool,
+    /// Exit with 3 when changes are planned, 0 when there is nothing to do
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+    /// Where to read.
+    #[command(flatten)]
+    pub(super) sources: SourceArgs,
+    /// What is wanted.
+    #[command(flatten)]
+    pub(super) policy: PolicyArgs,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    /// For people: what, why, when it takes effect, what it costs in safety
+    Text,
+    /// The plan file
+    Json,
+    /// The new definition
+    Xml,
+    /// A unified diff of the definitions
+    Diff,
+    /// A shell script to read and run instead of `apply`
+    Script,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  vmtune check                     every VM of this host
+  vmtune check --domain vm1.xml    a definition, against this host
+
+Findings: exit 6.")]
+pub(super) struct CheckArgs {
+    /// The VMs, by name or UUID; all where none is named
+    #[arg(value_name = "VM")]
+    pub(super) vms: Vec<String>,
+    /// How to show the findings
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: TextOrJson,
+    /// Where to read.
+    #[command(flatten)]
+    pub(super) sources: SourceArgs,
+    /// What is wanted.
+    #[command(flatten)]
+    pub(super) policy: PolicyArgs,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+A plan is refused when host or VM have changed since it was made.")]
+pub(super) struct ApplyArgs {
+    /// The plan file [default: the plan that was saved last]
+    #[arg(value_name = "PLAN")]
+    pub(super) plan: Option<PathBuf>,
+    /// libvirt's URI [default: the one that the plan was made from]
+    #[arg(short, long, value_name = "URI")]
+    pub(super) connect: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(super) yes: bool,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Each VM gets the definition that it had before. It is in effect when the VM
+starts next.")]
+pub(super) struct RollbackArgs {
+    /// The transaction, as `history` lists it [default: the last]
+    #[arg(value_name = "TX")]
+    pub(super) transaction: Option<String>,
+    /// libvirt's URI [default: the one that the plan was made from]
+    #[arg(short, long, value_name = "URI")]
+    pub(super) connect: Option<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(super) yes: bool,
+    /// Undo it even where a definition was changed since: that change is lost
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct ResumeArgs {
+    /// libvirt's URI [default: the one that the plan was made from]
+    #[arg(short, long, value_name = "URI")]
+    pub(super) connect: Option<String>,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct HistoryArgs {
+    /// How to show the list
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: TextOrJson,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct ExplainArgs {
+    /// The rule; all are listed where none is named
+    #[arg(value_name = "RULE")]
+    pub(super) rule: Option<String>,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TextOrJson {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}

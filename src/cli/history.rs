@@ -1,0 +1,91 @@
+//! `vmtune history`: what was applied and undone.
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::args::{HistoryArgs, TextOrJson};
+use super::exit::{CliError, Done};
+use super::output::state_dir;
+use super::report::{BAD, FAINT, GOOD, KEY, PLAIN, Page, WARN};
+use super::screen::Screen;
+use super::time::utc;
+use crate::base::DomainName;
+use crate::files::journal::{Entry, Journal, JournalError, Status};
+
+/// Lists transactions, oldest first.
+pub(super) fn run(
+    args: &HistoryArgs,
+    screen: &mut Screen,
+) -> Result<Done, CliError> {
+    let state = state_dir()?;
+    let entries = Journal::open(&state).and_then(|j| j.history());
+    let entries = entries.map_err(unreadable)?;
+    if args.format == TextOrJson::Json {
+        let list: Vec<_> = entries.iter().map(as_json).collect();
+        let json = serde_json::to_string_pretty(&list)
+            .context("writing the history as JSON")?;
+        screen.print_raw(&format!("{json}\n"))?;
+        return Ok(Done::Done);
+    }
+    let mut page = screen.page();
+    for entry in &entries {
+        line(&mut page, entry);
+    }
+    if entries.is_empty() {
+        let text = "nothing was applied yet".to_owned();
+        page.line(&[(FAINT, text)]);
+    }
+    screen.print(&page.into_text())?;
+    Ok(Done::Done)
+}
+
+fn unreadable(error: JournalError) -> CliError {
+    CliError::from(anyhow::Error::new(error))
+        .hint("VMTUNE_STATE_DIR names another state folder")
+}
+
+const fn status(status: Status) -> &'static str {
+    match status {
+        Status::Applied => "applied",
+        Status::RolledBack => "rolled back",
+        Status::Unfinished { .. } => "unfinished",
+    }
+}
+
+fn as_json(entry: &Entry) -> serde_json::Value {
+    match &entry.summary {
+        Ok(summary) => json!({
+            "id": entry.id.to_string(),
+            "started": summary.started,
+            "status": status(summary.status).replace(' ', "-"),
+            "vms": summary.vms,
+        }),
+        Err(error) => json!({
+            "id": entry.id.to_string(),
+            "error": error.to_string(),
+        }),
+    }
+}
+
+fn line(page: &mut Page, entry: &Entry) {
+    let id = (KEY, format!("{}  ", entry.id));
+    let summary = match &entry.summary {
+        Ok(summary) => summary,
+        Err(error) => {
+            page.flow("", "  ", &[id, (BAD, error.to_string())]);
+            return;
+        }
+    };
+    let style = match summary.status {
+        Status::Applied => GOOD,
+        Status::RolledBack => FAINT,
+        Status::Unfinished { .. } => WARN,
+    };
+    let vms: Vec<_> = summary.vms.iter().map(DomainName::as_str).collect();
+    page.line(&[
+        id,
+        (PLAIN, format!("{}  ", utc(summary.started))),
+        (style, format!("{:<11}  ", status(summary.status))),
+        (PLAIN, vms.join(", ")),
+    ]);
+}

@@ -1,0 +1,167 @@
+//! The changes of one VM, rule by rule: what, why, when, and what it trades.
+
+use super::label::{attribute, element, key, pattern};
+use super::page::{BAD, BOLD, FAINT, GOOD, KEY, PLAIN, Page, Span, WARN};
+use crate::model::{Change, Stage};
+
+/// So many like changes and more are shown as a table.
+const FOLD: usize = 3;
+/// Rows of such a table, unless all are asked for.
+const ROWS: usize = 4;
+/// Reasons of one rule, unless all are asked for.
+const REASONS: usize = 2;
+
+/// Writes changes, grouped by rule in the order of their first change.
+pub(super) fn changes(page: &mut Page, all: &[&Change], verbose: bool) {
+    for group in grouped(all, |change| change.rule.clone()) {
+        rule(page, &group, verbose);
+    }
+}
+
+/// Says when a change takes effect.
+pub(super) const fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Now => "now",
+        Stage::VmStart => "when the VM starts",
+        Stage::HostBoot => "when the host boots",
+    }
+}
+
+/// Collects things by a key, in the order of each key's first thing.
+pub(super) fn grouped<'a, T, K: PartialEq>(
+    all: &[&'a T],
+    of: impl Fn(&T) -> K,
+) -> Vec<Vec<&'a T>> {
+    let mut groups: Vec<(K, Vec<&'a T>)> = Vec::new();
+    for one in all {
+        let key = of(one);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(one),
+            None => groups.push((key, vec![one])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn rule(page: &mut Page, changes: &[&Change], verbose: bool) {
+    let stages = distinct(changes, |change| Some(stage(change.stage)));
+    page.gap();
+    page.line_ends(
+        &[(PLAIN, "  ".into()), (KEY, changes[0].rule.clone())],
+        &(FAINT, stages.join(", ")),
+    );
+    let like =
+        |c: &Change| (pattern(&c.target), c.from.is_some(), c.to.is_some());
+    let (many, few): (Vec<_>, Vec<_>) =
+        grouped(changes, like).into_iter().partition(|group| {
+            group.len() >= FOLD && !key(&group[0].target).is_empty()
+        });
+    let few: Vec<&Change> = few.into_iter().flatten().collect();
+    for group in grouped(&few, |c| (element(&c.target), sign(c).1)) {
+        line(page, &group);
+    }
+    for group in many {
+        table(page, &group, verbose);
+    }
+    let reasons = distinct(changes, |change| Some(change.because.as_str()));
+    let shown = if verbose { reasons.len() } else { REASONS };
+    for (n, reason) in reasons.iter().take(shown).enumerate() {
+        let label = if n == 0 { "because" } else { "" };
+        page.row(4, label, &[(PLAIN, (*reason).to_owned())]);
+    }
+    if reasons.len() > shown {
+        let more = reasons.len() - shown;
+        page.row(4, "", &[(FAINT, format!("and {more} more (-v)"))]);
+    }
+    for trade in distinct(changes, |change| change.trade.as_deref()) {
+        page.row(4, "trades", &[(WARN, trade.to_owned())]);
+    }
+}
+
+fn distinct<'a>(
+    changes: &[&'a Change],
+    of: impl Fn(&'a Change) -> Option<&'a str>,
+) -> Vec<&'a str> {
+    let mut seen = Vec::new();
+    for text in changes.iter().copied().filter_map(of) {
+        if !seen.contains(&text) {
+            seen.push(text);
+        }
+    }
+    seen
+}
+
+/// Returns the sign of a change: new, other or gone.
+fn sign(change: &Change) -> Span {
+    match (&change.from, &change.to) {
+        (_, None) => (BAD, "-".to_owned()),
+        (None, Some(_)) => (GOOD, "+".to_owned()),
+        (Some(_), Some(_)) => (WARN, "~".to_owned()),
+    }
+}
+
+/// Writes the changes of one element: its attributes, its text, itself.
+fn line(page: &mut Page, changes: &[&Change]) {
+    let mut spans = vec![sign(changes[0]), (BOLD, element(&changes[0].target))];
+    let value = |text: &Option<String>| {
+        text.clone().filter(|text| !text.trim().is_empty())
+    };
+    for (n, change) in changes.iter().enumerate() {
+        let end = if n + 1 < changes.len() { "," } else { "" };
+        spans.extend(attribute(&change.target).map(|name| (BOLD, name)));
+        match (value(&change.from), value(&change.to)) {
+            (Some(from), Some(to)) => spans.extend([
+                (FAINT, from),
+                (PLAIN, "→".to_owned()),
+                (PLAIN, to + end),
+            ]),
+            (None, Some(to)) => spans.push((PLAIN, to + end)),
+            (Some(from), None) => spans.push((FAINT, clipped(&from) + end)),
+            (None, None) => {}
+        }
+    }
+    page.flow("    ", "      ", &spans);
+}
+
+/// Shortens what goes away: a whole element may stand there.
+fn clipped(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST - 1).chain(std::iter::once('…')).collect()
+}
+
+/// Writes like changes as cells, `3: 17` or `3: 1→17`.
+fn table(page: &mut Page, changes: &[&Change], verbose: bool) {
+    let first = changes[0];
+    let title =
+        format!("{}, {} of them", pattern(&first.target), changes.len());
+    page.flow("    ", "      ", &[sign(first), (BOLD, title)]);
+    let cells: Vec<String> =
+        changes.iter().map(|change| cell(change)).collect();
+    let widest = cells.iter().map(|c| c.chars().count()).max().unwrap_or(0);
+    const INDENT: &str = "      ";
+    let per_row = ((page.width() - INDENT.len()) / (widest + 2)).max(1);
+    let rows: Vec<_> = cells.chunks(per_row).collect();
+    let shown = if verbose || rows.len() <= ROWS { rows.len() } else { ROWS };
+    for row in &rows[..shown] {
+        let padded = row.iter().map(|cell| format!("{cell:<widest$}"));
+        let text = padded.collect::<Vec<_>>().join("  ");
+        page.line(&[(PLAIN, INDENT.into()), (PLAIN, text.trim_end().into())]);
+    }
+    let left = cells.len().saturating_sub(shown * per_row);
+    if left > 0 {
+        let text = format!("{INDENT}… and {left} more (-v)");
+        page.line(&[(FAINT, text)]);
+    }
+}
+
+fn cell(change: &Change) -> String {
+    let value = match (&change.from, &change.to) {
+        (Some(from), Some(to)) => format!("{from}→{to}"),
+        (None, Some(value)) | (Some(value), None) => value.clone(),
+        (None, None) => String::new(),
+    };
+    format!("{}: {}", key(&change.target), clipped(&value))
+}

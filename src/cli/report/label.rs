@@ -1,0 +1,96 @@
+//! Places in a definition, short enough to read at a glance.
+
+use crate::base::{Leaf, Predicate, Step};
+use crate::model::Target;
+
+/// Returns a target for people: `cputune/vcpupin[3] cpuset`.
+pub(super) fn label(target: &Target) -> String {
+    joined(element(target), target)
+}
+
+/// Returns a target without what tells it from its like:
+/// `cputune/vcpupin cpuset`.
+pub(super) fn pattern(target: &Target) -> String {
+    joined(spell(target, false), target)
+}
+
+/// Returns the element of a target: `cputune/vcpupin[3]`.
+pub(super) fn element(target: &Target) -> String {
+    spell(target, true)
+}
+
+/// Returns the attribute that a target is, if it is one: `cpuset`.
+pub(super) fn attribute(target: &Target) -> Option<String> {
+    let Target::Definition(path) = target;
+    match &path.leaf {
+        Leaf::Attribute(name) => Some(name.clone()),
+        Leaf::Element | Leaf::Text => None,
+    }
+}
+
+/// Returns what tells a target from its like: `3`.
+pub(super) fn key(target: &Target) -> String {
+    let Target::Definition(path) = target;
+    let keys = path.steps.iter().filter_map(predicates);
+    keys.collect::<Vec<_>>().join("/")
+}
+
+fn joined(element: String, target: &Target) -> String {
+    match attribute(target) {
+        Some(attribute) => format!("{element} {attribute}"),
+        None => element,
+    }
+}
+
+fn spell(target: &Target, keyed: bool) -> String {
+    let Target::Definition(path) = target;
+    // `/domain` begins all of them and says nothing.
+    let below = path.steps.get(1..).filter(|steps| !steps.is_empty());
+    let steps =
+        below.unwrap_or(&path.steps).iter().map(|step| {
+            match predicates(step).filter(|_| keyed) {
+                Some(key) => format!("{}[{key}]", step.name),
+                None => step.name.clone(),
+            }
+        });
+    steps.collect::<Vec<_>>().join("/")
+}
+
+fn predicates(step: &Step) -> Option<String> {
+    let one = |predicate: &Predicate| match predicate {
+        Predicate::Attribute(_, value) => value.clone(),
+        Predicate::Position(n) => format!("#{n}"),
+    };
+    let all: Vec<_> = step.predicates.iter().map(one).collect();
+    (!all.is_empty()).then(|| all.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_read_at_a_glance() {
+        for (path, short, like, unlike) in [
+            (
+                "/domain/cputune/vcpupin[@vcpu='3']/@cpuset",
+                "cputune/vcpupin[3] cpuset",
+                "cputune/vcpupin cpuset",
+                "3",
+            ),
+            ("/domain/vcpu/text()", "vcpu", "vcpu", ""),
+            (
+                "/domain/devices/disk[2]/driver/@iothread",
+                "devices/disk[#2]/driver iothread",
+                "devices/disk/driver iothread",
+                "#2",
+            ),
+            ("/domain/@type", "domain type", "domain type", ""),
+        ] {
+            let target = Target::Definition(path.parse().unwrap());
+            assert_eq!(label(&target), short);
+            assert_eq!(pattern(&target), like);
+            assert_eq!(key(&target), unlike);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Rules, for people on a terminal and for `docs/rules.md`.
+
+use std::fmt::Write as _;
+
+use super::page::{BOLD, FAINT, KEY, PLAIN, Page};
+use crate::model::policy::Level;
+use crate::rules::{Group, Rule};
+
+/// Returns the name of a group.
+#[must_use]
+pub const fn group_name(group: Group) -> &'static str {
+    match group {
+        Group::GuestCpu => "Guest CPU",
+        Group::GuestMemory => "Guest memory",
+        Group::GuestIo => "Guest I/O",
+    }
+}
+
+const fn level(level: Level) -> &'static str {
+    match level {
+        Level::Plan => "plan: its changes are planned",
+        Level::Advise => "advise: it says what it would change",
+        Level::Off => "off, unless the policy says otherwise",
+    }
+}
+
+/// Writes one rule.
+pub fn rule(page: &mut Page, rule: &Rule) {
+    let plain = |text: &str| [(PLAIN, text.to_owned())];
+    page.line(&[
+        (KEY, format!("{}  ", rule.id)),
+        (FAINT, group_name(rule.group).to_owned()),
+    ]);
+    page.gap();
+    page.row(2, "why", &plain(rule.why));
+    page.row(2, "hurts", &plain(rule.hurts));
+    if !rule.folklore.is_empty() {
+        page.row(2, "guides say", &plain(rule.folklore));
+    }
+    page.row(2, "level", &plain(level(rule.level)));
+    for (n, place) in rule.owns.iter().enumerate() {
+        page.row(2, if n == 0 { "sets" } else { "" }, &plain(place));
+    }
+    for (n, source) in rule.sources.iter().enumerate() {
+        page.row(2, if n == 0 { "sources" } else { "" }, &plain(source));
+    }
+    page.gap();
+    let off = format!("[rules] {} = \"off\"", rule.id);
+    page.flow("  ", "  ", &[(FAINT, "off by policy:".into()), (PLAIN, off)]);
+}
+
+/// Writes all rules, a line each, by group.
+pub fn rules(page: &mut Page, rules: &[&Rule]) {
+    let widest = rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
+    for (group, rules) in by_group(rules) {
+        page.gap();
+        page.line(&[(BOLD, group_name(group).to_owned())]);
+        for rule in rules {
+            let first = format!("  {KEY}{:widest$}{KEY:#}  ", rule.id);
+            let rest = " ".repeat(widest + 4);
+            page.flow(&first, &rest, &[(PLAIN, rule.why.to_owned())]);
+        }
+    }
+    page.gap();
+}
+
+/// Returns `docs/rules.md`.
+#[must_use]
+pub fn markdown(rules: &[&Rule]) -> String {
+    let mut text = String::from(
+        "# Rules\n\n\
+         Generated from `src/rules/` by `UPDATE=1 cargo test --test docs`.\n\
+         `vmtune explain RULE` says the same on a terminal.\n",
+    );
+    for (group, rules) in by_group(rules) {
+        let _ = write!(text, "\n## {}\n", group_name(group));
+        for rule in rules {
+            let _ = write!(
+                text,
+                "\n### {}\n\n{}\n\n- When it hurts: {}\n",
+                rule.id, rule.why, rule.hurts
+            );
+            if !rule.folklore.is_empty() {
+                let _ = writeln!(text, "- What guides say: {}", rule.folklore);
+            }
+            let _ = writeln!(text, "- Level: {}", level(rule.level));
+            let owns = rule.owns.iter().map(|place| format!("`{place}`"));
+            let owns = owns.collect::<Vec<_>>().join(", ");
+            let _ = writeln!(text, "- Sets: {owns}");
+            let _ = writeln!(text, "- Sources: {}", rule.sources.join("; "));
+        }
+    }
+    text
+}
+
+fn by_group<'a>(rules: &[&'a Rule]) -> Vec<(Group, Vec<&'a Rule>)> {
+    let mut groups: Vec<(Group, Vec<&'a Rule>)> = Vec::new();
+    for rule in rules {
+        match groups.iter_mut().find(|(group, _)| *group == rule.group) {
+            Some((_, members)) => members.push(rule),
+            None => groups.push((rule.group, vec![rule])),
+        }
+    }
+    groups.sort_by_key(|(group, _)| *group);
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Verdict;
+
+    const SAMPLE: Rule = Rule {
+        id: "hugepages",
+        group: Group::GuestMemory,
+        why: "Large pages need fewer table walks.",
+        hurts: "Pages that a VM holds are lost to the host.",
+        folklore: "Some ask for 1G pages always; they must be free.",
+        sources: &["libvirt, formatdomain, memoryBacking", "kernel, hugetlb"],
+        level: Level::Plan,
+        owns: &["/domain/memoryBacking/hugepages"],
+        evaluate: |_| Verdict::NotApplicable("a sample"),
+    };
+
+    #[test]
+    fn a_rule_explains_itself() {
+        let mut page = Page::new(60);
+        rule(&mut page, &SAMPLE);
+        let plain = anstream::adapter::strip_str(&page.into_text()).to_string();
+        insta::assert_snapshot!(plain, @r#"
+        hugepages  Guest memory
+
+          why        Large pages need fewer table walks.
+          hurts      Pages that a VM holds are lost to the host.
+          guides say Some ask for 1G pages always; they must be
+                     free.
+          level      plan: its changes are planned
+          sets       /domain/memoryBacking/hugepages
+          sources    libvirt, formatdomain, memoryBacking
+                     kernel, hugetlb
+
+          off by policy: [rules] hugepages = "off"
+        "#);
+    }
+
+    #[test]
+    fn the_document_holds_every_part() {
+        insta::assert_snapshot!(markdown(&[&SAMPLE]), @r"
+        # Rules
+
+        Generated from `src/rules/` by `UPDATE=1 cargo test --test docs`.
+        `vmtune explain RULE` says the same on a terminal.
+
+        ## Guest memory
+
+        ### hugepages
+
+        Large pages need fewer table walks.
+
+        - When it hurts: Pages that a VM holds are lost to the host.
+        - What guides say: Some ask for 1G pages always; they must be free.
+        - Level: plan: its changes are planned
+        - Sets: `/domain/memoryBacking/hugepages`
+        - Sources: libvirt, formatdomain, memoryBacking; kernel, hugetlb
+        ");
+    }
+}

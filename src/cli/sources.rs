@@ -1,0 +1,167 @@
+//! Where host and VMs come from: files, or the machine and its libvirt.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::args::SourceArgs;
+use super::connection::{self, Purpose, Unread, asked_uri, refuse_remote};
+use super::exit::{CliError, Kind};
+use super::screen::Screen;
+use super::select::Found;
+use crate::definition;
+use crate::host::{Source, collect};
+use crate::model::Fact;
+use crate::model::facts::{Facts, HypervisorFacts};
+
+/// The VMs, and who says so.
+#[derive(Debug)]
+pub(super) struct Vms {
+    /// The VMs.
+    pub(super) found: Vec<Found>,
+    /// VMs that there are and that could not be read, each with the reason.
+    pub(super) unread: Unread,
+    /// Where the VMs come from: a libvirt URI or "files".
+    pub(super) connection: String,
+    /// What that libvirt says of itself; `None` for files.
+    pub(super) hypervisor: Option<Fact<HypervisorFacts>>,
+}
+
+impl Vms {
+    /// Fails for a VM that is asked for and could not be read; warns of the
+    /// others, whose CPUs may be given away. None named means all.
+    pub(super) fn judge_unread(
+        &mut self,
+        named: &[String],
+        screen: &mut Screen,
+    ) -> Result<(), CliError> {
+        for (name, error) in self.unread.drain(..) {
+            let asked = |one: &String| one == name.as_str();
+            if named.is_empty() || named.iter().any(asked) {
+                return Err(error);
+            }
+            let why = error.in_short();
+            let text = format!("what {name} holds is not known: {why}");
+            screen.complain("warning", &text);
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what cannot be meant, before anything is read.
+pub(super) fn refuse_contradictions(args: &SourceArgs) -> Result<(), CliError> {
+    if args.domains.iter().filter(|f| *f == "-").count() > 1 {
+        return Err(CliError::usage(
+            "--domain - is given twice, and standard input can be read once",
+        )
+        .hint("put the other definition in a file"));
+    }
+    match asked_uri(args.connect.as_deref()) {
+        Some(uri) if args.domains.is_empty() => refuse_remote(args, &uri),
+        _ => Ok(()),
+    }
+}
+
+/// Reads the VMs.
+pub(super) fn vms(
+    args: &SourceArgs,
+    purpose: Purpose,
+) -> Result<Vms, CliError> {
+    if !args.domains.is_empty() {
+        let files = args.domains.iter().map(|path| file(path));
+        return Ok(Vms {
+            found: files.collect::<Result<_, _>>()?,
+            unread: Vec::new(),
+            connection: "files".to_owned(),
+            hypervisor: None,
+        });
+    }
+    let uri = asked_uri(args.connect.as_deref());
+    let hypervisor = connection::open(uri.as_deref(), purpose)?;
+    // Only now is it known what an alias or libvirt's own default means.
+    refuse_remote(args, hypervisor.uri())?;
+    let (found, unread) = connection::vms(hypervisor.as_ref())?;
+    Ok(Vms {
+        found,
+        unread,
+        connection: hypervisor.uri().to_owned(),
+        hypervisor: Some(connection::facts(hypervisor.as_ref())),
+    })
+}
+
+/// Reads the host from a source, or from this machine; what the source does
+/// not know of the hypervisor is taken from the connection.
+pub(super) fn facts(
+    source: Option<&str>,
+    vms: Option<&Vms>,
+) -> Result<Facts, CliError> {
+    let place = source.map_or(Ok(Source::Live), Source::of_argument);
+    let collected = place.and_then(|place| collect(&place));
+    let mut facts = collected.map_err(|error| {
+        let error = anyhow::Error::new(error).context("reading the host");
+        let error = CliError::new(Kind::Failed, error);
+        if source.is_none() {
+            return error.hint("--host reads another source");
+        }
+        error.hint(
+            "--host takes a facts file, an hwloc XML file (`lstopo x.xml`), a \
+             captured tree or synthetic:DESCRIPTION",
+        )
+    })?;
+    if facts.hypervisor.value().is_none()
+        && let Some(known) = vms.and_then(|vms| vms.hypervisor.clone())
+    {
+        facts.hypervisor = known;
+    }
+    Ok(facts)
+}
+
+/// Copies what is read of this machine into a new folder.
+pub(super) fn capture(folder: &Path) -> Result<(), CliError> {
+    let what = format!("capturing this machine in {}", folder.display());
+    Err(CliError::usage(what))
+}
+
+/// Reads one `--domain` file.
+fn file(path: &str) -> Result<Found, CliError> {
+    let (origin, text) = if path == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("reading a definition from standard input")?;
+        ("standard input", text)
+    } else {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("reading the definition {path}"))?;
+        (path, text)
+    };
+    if !text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
+        return Err(not_xml(origin, &text));
+    }
+    let domain = definition::read(&text)
+        .with_context(|| format!("reading the definition {origin}"))?;
+    Ok(Found {
+        origin: origin.to_owned(),
+        id: None,
+        text,
+        domain,
+        live: None,
+        transient: false,
+    })
+}
+
+/// Says what a text is that is no XML: Proxmox' files have lines `key: value`.
+fn not_xml(origin: &str, text: &str) -> CliError {
+    let keys = ["memory:", "cores:", "sockets:", "scsihw:", "net0:", "boot:"];
+    let is_conf = |line: &str| keys.iter().any(|key| line.starts_with(key));
+    let (what, hint) = if text.lines().any(is_conf) {
+        ("a VM of Proxmox, which vmtune cannot plan yet", "give libvirt XML")
+    } else {
+        (
+            "not a libvirt domain XML",
+            "`virsh dumpxml --inactive --security-info VM` prints one",
+        )
+    };
+    CliError::usage(format!("--domain {origin} is {what}")).hint(hint)
+}

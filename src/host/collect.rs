@@ -1,0 +1,171 @@
+//! From a source to facts.
+
+use std::collections::BTreeMap;
+
+use super::{
+    CollectError, HWLOC_XML, Root, Source, consistent, cpu, hwloc, kernel,
+    memory, net, pci, topology,
+};
+use crate::model::Fact;
+use crate::model::facts::{
+    CpuPower, Facts, Iommu, KernelFacts, MemoryFacts, Topology,
+};
+
+/// Collects the facts of a host.
+///
+/// A fact that cannot be read is unknown; only a source without a topology is
+/// an error.
+///
+/// # Errors
+/// When the source is not what it is said to be, or holds no CPUs.
+pub fn collect(source: &Source) -> Result<Facts, CollectError> {
+    match source {
+        Source::Live => of_root(&Root::live(), "this machine"),
+        Source::Tree(dir) => {
+            let name = dir.file_name().unwrap_or(dir.as_os_str());
+            let name = format!("captured tree {}", name.to_string_lossy());
+            of_root(&Root::tree(dir), &name)
+        }
+        Source::HwlocXml { name, text } => of_hwloc(
+            &hwloc::from_xml(name, text)?,
+            &format!("hwloc XML {name}"),
+        ),
+        Source::Synthetic(text) => of_hwloc(
+            &hwloc::from_synthetic(text)?,
+            &format!("{}{text}", Source::SYNTHETIC),
+        ),
+        Source::FactsJson { name, text } => of_json(name, text),
+    }
+}
+
+fn of_root(root: &Root, name: &str) -> Result<Facts, CollectError> {
+    read(root, load(root)?.as_ref(), name)
+}
+
+/// Loads the topology of a root by hwloc, where it can: on this machine, and
+/// of a tree that holds what hwloc wrote.
+///
+/// # Errors
+/// When hwloc cannot, though it should.
+pub(super) fn load(root: &Root) -> Result<Option<hwloc::Loaded>, CollectError> {
+    if root.is_live() {
+        return hwloc::live().map(Some);
+    }
+    if !root.exists(HWLOC_XML) {
+        return Ok(None);
+    }
+    let text = root.read(HWLOC_XML)?;
+    hwloc::from_xml(HWLOC_XML, &text).map(Some)
+}
+
+/// Reads a root: the topology from hwloc or else from the files, the rest
+/// from the files.
+///
+/// # Errors
+/// When there are no CPUs.
+pub(super) fn read(
+    root: &Root,
+    loaded: Option<&hwloc::Loaded>,
+    name: &str,
+) -> Result<Facts, CollectError> {
+    let topology = match loaded {
+        None => topology::read(root)?,
+        Some(loaded) => {
+            let mut topology = loaded.topology()?;
+            topology::overlay(root, &mut topology);
+            topology
+        }
+    };
+    let arch = loaded.map_or_else(
+        || Fact::unknown("the tree holds no hwloc.xml"),
+        |loaded| loaded.info(&["Architecture"]),
+    );
+    let cpu = cpu::read(root, arch);
+    let interfaces = net::interfaces(root);
+    Ok(Facts {
+        schema_version: Facts::SCHEMA_VERSION,
+        source: name.to_owned(),
+        arch: cpu.arch,
+        cpu_vendor: cpu.vendor,
+        cpu_model: cpu.model,
+        cpu_flags: cpu.flags,
+        memory: memory::read(root, &topology.nodes),
+        kernel: kernel::read(root),
+        pci: pci::read(root, &topology.nodes, &interfaces),
+        rdma: net::rdma(root, &interfaces),
+        hypervisor: Fact::unknown("the hypervisor was not asked"),
+        topology,
+    })
+}
+
+fn of_hwloc(loaded: &hwloc::Loaded, name: &str) -> Result<Facts, CollectError> {
+    let silent = format!("{name} holds no such fact");
+    Ok(Facts {
+        schema_version: Facts::SCHEMA_VERSION,
+        source: name.to_owned(),
+        arch: loaded.info(&["Architecture"]),
+        cpu_vendor: loaded.info(&["CPUVendor"]),
+        cpu_model: loaded.info(&["CPUModel"]),
+        cpu_flags: Fact::unknown(&silent),
+        topology: loaded.topology()?,
+        memory: MemoryFacts {
+            free: Fact::unknown(&silent),
+            hugepages: loaded.hugepages(),
+            transparent_hugepages: Fact::unknown(&silent),
+            ksm: Fact::unknown(&silent),
+            numa_balancing: Fact::unknown(&silent),
+        },
+        kernel: KernelFacts {
+            release: loaded.info(&["OSRelease"]),
+            command_line: Fact::unknown(&silent),
+            boot_loader: Fact::unknown(&silent),
+            modules: Fact::unknown(&silent),
+            module_parameters: BTreeMap::new(),
+            sysctls: BTreeMap::new(),
+            iommu: Iommu {
+                enabled: Fact::unknown(&silent),
+                groups: Fact::unknown(&silent),
+            },
+            power: CpuPower {
+                driver: Fact::unknown(&silent),
+                governors: Fact::unknown(&silent),
+                idle_states: Fact::unknown(&silent),
+            },
+            irqbalance: Fact::unknown(&silent),
+            default_irq_affinity: Fact::unknown(&silent),
+        },
+        pci: loaded.pci(),
+        rdma: loaded.rdma(),
+        hypervisor: Fact::unknown("the hypervisor was not asked"),
+    })
+}
+
+fn of_json(name: &str, text: &str) -> Result<Facts, CollectError> {
+    let broken = |source| CollectError::Json { name: name.to_owned(), source };
+    // The version is read by itself first, so that facts of another version
+    // are told by it and not by the first field that differs.
+    #[derive(serde::Deserialize)]
+    struct Version {
+        schema_version: u64,
+    }
+    let text = text.trim_start_matches('\u{feff}');
+    let version: Version = serde_json::from_str(text).map_err(broken)?;
+    if version.schema_version != u64::from(Facts::SCHEMA_VERSION) {
+        return Err(CollectError::Version {
+            name: name.to_owned(),
+            version: version.schema_version,
+        });
+    }
+    let facts: Facts = serde_json::from_str(text).map_err(broken)?;
+    check(name, &facts.topology)?;
+    Ok(facts)
+}
+
+fn check(name: &str, topology: &Topology) -> Result<(), CollectError> {
+    match consistent::inconsistency(topology) {
+        None => Ok(()),
+        Some(what) => {
+            Err(CollectError::Inconsistent { name: name.to_owned(), what })
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What was read through a [`Root`](super::Root), for a capture.
+
+use std::collections::BTreeMap;
+
+/// What a path was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A folder, listed or only looked for.
+    Folder,
+    /// A file that was looked for and not read.
+    File,
+    /// A file with what was read of it.
+    Content(Vec<u8>),
+    /// A link with its text.
+    Link(String),
+}
+
+/// All that was seen, by its path with every link resolved.
+#[derive(Debug, Default)]
+pub(super) struct Log(BTreeMap<String, Seen>);
+
+impl Log {
+    /// Notes that a path is there.
+    pub(super) fn present(&mut self, place: &str, folder: bool) {
+        let seen = if folder { Seen::Folder } else { Seen::File };
+        self.0.entry(place.to_owned()).or_insert(seen);
+    }
+
+    /// Notes what a file held. Read again, it keeps what was read last.
+    pub(super) fn file(&mut self, place: &str, bytes: &[u8]) {
+        self.0.insert(place.to_owned(), Seen::Content(bytes.to_vec()));
+    }
+
+    /// Notes where a link points.
+    pub(super) fn link(&mut self, place: &str, target: &str) {
+        self.0.insert(place.to_owned(), Seen::Link(target.to_owned()));
+    }
+
+    /// Gives all that was seen, sorted by path.
+    pub(super) fn into_entries(self) -> BTreeMap<String, Seen> {
+        self.0
+    }
+}

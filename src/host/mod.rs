@@ -1,0 +1,125 @@
+//! The host's facts: read from this machine, from files, or from a folder.
+//!
+//! | facts | of this machine and of captured trees |
+//! |---|---|
+//! | topology | hwloc (this machine), `hwloc.xml` (a capture), else `/sys/devices/system/{cpu,node}` |
+//! | isolated CPUs, a node's own CPUs | `/sys/devices/system/cpu/isolated`, `…/node/nodeN/cpulist` |
+//! | CPUs that VMs may use | `cpuset.cpus.effective` of `machine.slice` or `qemu.slice`, else hwloc |
+//! | CPU vendor, model, flags | the first processor of `/proc/cpuinfo` |
+//! | pools, free memory | `/sys/devices/system/node/nodeN/{hugepages,meminfo}` |
+//! | THP, KSM, NUMA balancing | `/sys/kernel/mm`, `/proc/sys/kernel` |
+//! | command line, sysctls | `/proc/cmdline`, `/proc/sys` |
+//! | boot loader | which files of its tools exist under `/etc` and `/usr`, one EFI variable |
+//! | modules | `/sys/module` |
+//! | IOMMU | `/sys/class/iommu`, each function's `iommu_group` |
+//! | power | `/sys/devices/system/cpu/{cpufreq,cpu0/cpuidle}` |
+//! | irqbalance | `/proc/PID/comm` |
+//! | PCI functions | `/sys/bus/pci/devices` |
+//! | interfaces, RDMA | `/sys/class/{net,infiniband}` |
+//!
+//! An hwloc XML holds the topology, pool sizes, devices and names; a
+//! synthetic description holds the topology. What a source does not hold is
+//! unknown and says why. A facts JSON is taken as it is, once it is found
+//! consistent.
+//!
+//! Every read goes through a [`Root`], which never leaves its tree, or
+//! through libhwloc after a check of its input ([`hwloc`]). Nothing here
+//! decides anything.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the floor that reads the machine"
+)]
+
+pub mod capture;
+mod collect;
+mod consistent;
+mod cpu;
+pub mod hwloc;
+mod kernel;
+mod log;
+mod memory;
+mod net;
+mod pci;
+mod root;
+mod source;
+pub mod text;
+mod topology;
+
+use std::path::PathBuf;
+
+pub use capture::{CaptureError, capture};
+pub use collect::collect;
+pub use consistent::inconsistency;
+pub use net::is_representor;
+pub use root::{ReadError, Root};
+pub use source::Source;
+
+/// The file that a capture adds to a tree: the topology as hwloc saw it.
+const HWLOC_XML: &str = "hwloc.xml";
+/// The file by which a tree says that what it lacks, the machine lacked. It
+/// holds the version of the tree's form.
+const COMPLETE: &str = "vmtune-capture";
+
+/// Why there are no facts of a host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CollectError {
+    /// Something could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A path holds nothing that facts could come from.
+    #[error(
+        "{path} is neither a facts JSON, nor an hwloc XML, nor a folder with \
+         sys and proc"
+    )]
+    UnknownSource {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A text cannot be given to hwloc.
+    #[error("{name} is no hwloc topology")]
+    Input {
+        /// The text's name.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: hwloc::InputError,
+    },
+    /// libhwloc refused.
+    #[error("libhwloc refused {origin}: {why}")]
+    Hwloc {
+        /// What it was given.
+        origin: String,
+        /// What it said.
+        why: String,
+    },
+    /// The source holds no CPUs.
+    #[error("the source holds no CPUs")]
+    NoCpus,
+    /// A facts JSON is not one.
+    #[error("{name} is no facts JSON")]
+    Json {
+        /// The text's name.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A facts JSON has another version.
+    #[error("{name} has schema version {version}, not {ours}", ours = crate::model::facts::Facts::SCHEMA_VERSION)]
+    Version {
+        /// The text's name.
+        name: String,
+        /// The version that it has.
+        version: u64,
+    },
+    /// Facts contradict themselves.
+    #[error("{name} contradicts itself: {what}")]
+    Inconsistent {
+        /// The text's name.
+        name: String,
+        /// The contradiction.
+        what: String,
+    },
+}

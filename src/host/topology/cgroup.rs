@@ -1,0 +1,44 @@
+//! Which CPUs a control group leaves to its processes.
+
+use crate::base::CpuSet;
+use crate::host::Root;
+
+/// The slices in which VMs are started: libvirt's and Proxmox's.
+const MACHINES: [&str; 2] = ["machine.slice", "qemu.slice"];
+
+/// Returns the CPUs that VMs may use, where their slice exists and has a
+/// cpuset. It counts for more than the cpuset of this process, which on a
+/// tuned host is in a slice that must keep off the VMs' CPUs.
+pub(super) fn of_machines(root: &Root) -> Option<CpuSet> {
+    MACHINES
+        .iter()
+        .find_map(|slice| effective(root, &format!("sys/fs/cgroup/{slice}")))
+}
+
+/// Returns the CPUs that the process which captured the tree could use.
+pub(super) fn allowed(root: &Root) -> Option<CpuSet> {
+    if let Ok(groups) = root.read("proc/self/cgroup") {
+        let unified = groups.lines().find_map(|l| l.strip_prefix("0::/"));
+        let of = |path| effective(root, &format!("sys/fs/cgroup/{path}"));
+        if let Some(cpus) = unified.and_then(of) {
+            return Some(cpus);
+        }
+    }
+    let group = root.read("proc/self/cpuset").ok()?;
+    let group = group.trim().trim_start_matches('/');
+    ["sys/fs/cgroup/cpuset", "dev/cpuset"].into_iter().find_map(|mount| {
+        // The old interface mounted alone drops the controller's name.
+        let folder = format!("{mount}/{group}");
+        list(root, &format!("{folder}/cpuset.cpus"))
+            .or_else(|| list(root, &format!("{folder}/cpus")))
+    })
+}
+
+fn effective(root: &Root, folder: &str) -> Option<CpuSet> {
+    list(root, &format!("{folder}/cpuset.cpus.effective"))
+}
+
+fn list(root: &Root, path: &str) -> Option<CpuSet> {
+    let cpus: CpuSet = root.read(path).ok()?.parse().ok()?;
+    (!cpus.is_empty()).then_some(cpus)
+}

@@ -1,0 +1,122 @@
+//! Hypervisors: which domains there are, their definitions, and defining one.
+
+#[cfg(any(test, feature = "libvirt"))]
+mod capabilities;
+mod error;
+pub mod fake;
+#[cfg(feature = "libvirt")]
+mod libvirt;
+mod names;
+mod uri;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::{Cause, CauseKind, HypervisorError};
+#[cfg(feature = "libvirt")]
+pub use libvirt::{Access, Libvirt};
+pub use names::find;
+pub use uri::is_remote;
+
+use crate::base::{DomainName, DomainUuid, NodeId, PageSize};
+use crate::model::facts::HypervisorFacts;
+
+/// A domain as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainInfo {
+    /// Its name.
+    pub name: DomainName,
+    /// Its UUID: what every other call names it by, since it cannot change.
+    pub uuid: DomainUuid,
+    /// Its number while it runs.
+    pub id: Option<u32>,
+    /// Whether it runs (or is paused: it holds its CPUs and pages).
+    pub running: bool,
+    /// Whether it has a definition that outlives it. One without is
+    /// transient: there is nothing that an edit would be kept in.
+    pub persistent: bool,
+}
+
+/// How strictly a definition is looked at when it is defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validate {
+    /// Against the schema: an edit that libvirt would drop without a word is
+    /// an error.
+    Schema,
+    /// As far as libvirt reads it: for a text that libvirt gave out itself
+    /// and that must go back even where the schema would not have it.
+    Lenient,
+}
+
+/// How many pages of each size are free on each node.
+pub type FreePages = BTreeMap<(NodeId, PageSize), u64>;
+
+/// What vmtune asks of a hypervisor. Nothing here decides anything.
+pub trait Hypervisor {
+    /// Returns the connection's URI as the hypervisor spells it.
+    fn uri(&self) -> &str;
+
+    /// Lists all domains, sorted by name.
+    ///
+    /// # Errors
+    /// When the hypervisor does not answer.
+    fn domains(&self) -> Result<Vec<DomainInfo>, HypervisorError>;
+
+    /// Returns the definition that the domain starts from next, with its
+    /// secrets: defining a text without them would lose them.
+    ///
+    /// # Errors
+    /// When there is no such domain, or it may not be read.
+    fn inactive_definition(
+        &self,
+        domain: &DomainUuid,
+    ) -> Result<String, HypervisorError>;
+
+    /// Returns the definition that the domain runs by; `None` where it does
+    /// not run.
+    ///
+    /// # Errors
+    /// When there is no such domain, or it may not be read.
+    fn live_definition(
+        &self,
+        domain: &DomainUuid,
+    ) -> Result<Option<String>, HypervisorError>;
+
+    /// Makes `text` the definition that `domain` starts from next. The text
+    /// names the domain by its own name and UUID.
+    ///
+    /// # Errors
+    /// When the hypervisor refuses the text.
+    fn define(
+        &self,
+        domain: &DomainName,
+        text: &str,
+        validate: Validate,
+    ) -> Result<(), HypervisorError>;
+
+    /// Returns how many pages of these sizes are free on these nodes.
+    ///
+    /// # Errors
+    /// When a size or a node does not exist on the host.
+    fn free_pages(
+        &self,
+        nodes: &[NodeId],
+        sizes: &[PageSize],
+    ) -> Result<FreePages, HypervisorError>;
+
+    /// Returns what the connection reports of itself. What it does not report
+    /// is unknown.
+    ///
+    /// # Errors
+    /// When the hypervisor does not answer at all.
+    fn facts(&self) -> Result<HypervisorFacts, HypervisorError>;
+
+    /// Finds a domain by name, UUID or the number of a running one.
+    ///
+    /// # Errors
+    /// When there is none, or the text means two of them.
+    fn find(&self, wanted: &str) -> Result<DomainInfo, HypervisorError> {
+        find(&self.domains()?, wanted).cloned()
+    }
+}

@@ -1,0 +1,196 @@
+//! The smallest explanation of a refusal, and what would do: every remedy
+//! that is named was tried.
+
+use std::fmt;
+
+use super::ground::Ground;
+use super::{Inputs, PlanError, Subject};
+use crate::base::{Bytes, DomainName, PageSize};
+use crate::model::policy::{
+    DeviceLocality, Emulator, Housekeeping, Pages, Policy, Smt, VmPolicy,
+};
+use crate::placement::{Short, Shortage};
+
+/// Remedies named at most: more would not be the smallest explanation.
+const MOST: usize = 3;
+
+/// Neighbours that are tried to be away, at most: each costs a placement.
+const NEIGHBOURS: usize = 64;
+
+/// The smallest explanation of why nothing fits.
+#[derive(
+    Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema,
+)]
+pub struct Refusal {
+    /// The VM that does not fit.
+    pub vm: String,
+    /// What is short: "node 1 has 3 free 1G pages, 8 are needed".
+    pub shortage: String,
+    /// What would do, each a change that was tried and would: "5 more 1G
+    /// pages on node 1", "2M pages".
+    pub remedies: Vec<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} does not fit: {}", self.vm, self.shortage)?;
+        if !self.remedies.is_empty() {
+            write!(f, "; {} would do", self.remedies.join(", or "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Explains a shortage.
+pub(super) fn explain(
+    inputs: &Inputs<'_>,
+    subjects: &[&Subject],
+    shortage: &Shortage,
+) -> PlanError {
+    let attempt = Attempt { inputs, subjects, vm: &shortage.vm };
+    PlanError::Refused(Refusal {
+        vm: shortage.vm.to_string(),
+        shortage: shortage.what.to_string(),
+        remedies: attempt.remedies(&shortage.what),
+    })
+}
+
+/// Tries of a plan with something changed.
+struct Attempt<'a> {
+    inputs: &'a Inputs<'a>,
+    subjects: &'a [&'a Subject],
+    vm: &'a DomainName,
+}
+
+impl Attempt<'_> {
+    fn remedies(&self, short: &Short) -> Vec<String> {
+        let mut remedies = Vec::new();
+        remedies.extend(self.more_memory(short));
+        for (text, policy) in self.policies(short) {
+            if remedies.len() >= MOST {
+                break;
+            }
+            if self.works(&policy, None) {
+                remedies.push(text);
+            }
+        }
+        if remedies.is_empty() {
+            remedies.extend(self.without_neighbour());
+        }
+        remedies
+    }
+
+    /// Says how much more memory the nearest node would need.
+    fn more_memory(&self, short: &Short) -> Option<String> {
+        let Short::Memory { node, free, needed, size } = short else {
+            return None;
+        };
+        let lacking = Bytes(needed.0.saturating_sub(free.0));
+        // With pages of no size at all it must fit, or more would not help.
+        self.works(&self.with(|vm| vm.memory.pages = Some(Pages::None)), None)
+            .then_some(())?;
+        Some(match size {
+            Some(size) => {
+                let pages = size.pages(lacking);
+                format!("{pages} more {size} pages on node {node}")
+            }
+            None => format!("{lacking} more memory on node {node}"),
+        })
+    }
+
+    /// Lists changes of policy that could help, the mildest first.
+    fn policies(&self, short: &Short) -> Vec<(String, Policy)> {
+        let mut tries = Vec::new();
+        let mut add =
+            |text: &str, policy| tries.push((text.to_owned(), policy));
+        if matches!(short, Short::Memory { .. } | Short::Granularity { .. }) {
+            let smaller = self.sizes().into_iter().map(|size| {
+                let wish = Pages::Size(size);
+                (format!("{size} pages"), wish)
+            });
+            let ordinary = ("ordinary pages".to_owned(), Pages::None);
+            for (text, wish) in smaller.chain([ordinary]) {
+                add(&text, self.with(|vm| vm.memory.pages = Some(wish)));
+            }
+        }
+        if matches!(short, Short::Locality { .. }) {
+            let prefer = Some(DeviceLocality::Prefer);
+            add(
+                "[devices] locality = \"prefer\"",
+                self.with(|vm| vm.devices.locality = prefer),
+            );
+        }
+        if let Short::Nodes { cells, .. } | Short::TooManyCells { cells, .. } =
+            short
+        {
+            for fewer in (1..*cells).rev().take(8) {
+                let text = format!("cells = {fewer}");
+                add(&text, self.with(|vm| vm.cells = Some(fewer)));
+            }
+        }
+        if matches!(short, Short::Threads { .. }) {
+            add("one thread per core", self.with(|vm| vm.threads = Some(1)));
+        }
+        add(
+            "[cpu] smt = \"siblings\"",
+            self.with(|vm| vm.cpu.smt = Some(Smt::Siblings)),
+        );
+        add(
+            "[cpu] emulator = \"housekeeping\"",
+            self.with(|vm| vm.cpu.emulator = Some(Emulator::Housekeeping)),
+        );
+        add("[cpu] smt = \"any\"", self.with(|vm| vm.cpu.smt = Some(Smt::Any)));
+        let ground = Ground::of(self.inputs, self.inputs.policy);
+        if let Some(kept) = ground.smallest_housekeeping() {
+            let mut policy = self.inputs.policy.clone();
+            policy.cpu.housekeeping = kept.clone();
+            add(&format!("[cpu] housekeeping = \"{kept}\""), policy);
+        } else if let Housekeeping::Cpus(kept) =
+            &self.inputs.policy.cpu.housekeeping
+            && kept.len() > 1
+        {
+            let mut policy = self.inputs.policy.clone();
+            policy.cpu.housekeeping = Housekeeping::Auto;
+            add("[cpu] housekeeping = \"auto\"", policy);
+        }
+        tries
+    }
+
+    /// Returns a neighbour without which all would fit.
+    fn without_neighbour(&self) -> Option<String> {
+        let policy = self.inputs.policy;
+        let neighbours = self.inputs.neighbours.iter().enumerate();
+        let mut gone = neighbours.take(NEIGHBOURS).filter(|(at, neighbour)| {
+            let holds = neighbour
+                .definitions
+                .iter()
+                .any(|domain| !domain.cputune.vcpupin.is_empty());
+            holds && self.works(policy, Some(*at))
+        });
+        gone.next().map(|(_, neighbour)| format!("{} away", neighbour.name))
+    }
+
+    /// Returns the huge page sizes that the host has, largest first.
+    fn sizes(&self) -> Vec<PageSize> {
+        let pools = self.inputs.facts.memory.hugepages.value();
+        let mut sizes: Vec<_> =
+            pools.into_iter().flatten().map(|pool| pool.size).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes.reverse();
+        sizes
+    }
+
+    /// Returns the policy with the VM's own table changed.
+    fn with(&self, change: impl FnOnce(&mut VmPolicy)) -> Policy {
+        let mut policy = self.inputs.policy.clone();
+        change(policy.vm.entry(self.vm.to_string()).or_default());
+        policy
+    }
+
+    /// Returns whether all fits under a policy, without one neighbour.
+    fn works(&self, policy: &Policy, absent: Option<usize>) -> bool {
+        let ground = Ground::without(self.inputs, policy, absent);
+        ground.place(&ground.demands(self.subjects, policy)).is_ok()
+    }
+}

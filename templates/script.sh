@@ -1,0 +1,17 @@
+#!/bin/sh
+# What `vmtune apply` would do, as a script to read and to run.
+#
+# Host the plan was made for: {{ host }}
+# Undo: libvirt keeps no former definition. Save it first, for each VM:
+#   virsh {{ connect }}dumpxml --inactive --security-info VM > VM.before.xml
+# and bring it back with `virsh {{ connect }}define VM.before.xml`.
+set -eu
+{% for vm in vms %}
+# {{ vm.name }}: {{ vm.changes }}, in effect when the VM starts next.
+{%- for line in vm.lines %}
+#   {{ line }}
+{%- endfor %}
+virsh {{ connect }}define --validate /dev/stdin <<'{{ vm.end }}'
+{{ vm.definition }}
+{{ vm.end }}
+{% endfor -%}
