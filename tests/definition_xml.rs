@@ -66,6 +66,9 @@ fn what_is_not_xml_is_refused() {
         "<a xmlns:xml='u'/>",
         "<a><![CDATA[x</a>",
         "<a xmlns:x='u' xmlns:y='u' x:b='' y:b=''/>",
+        "<a><b xmlns:x='u'/><x:c/></a>",
+        "<a xmlns:x='http://www.w3.org/XML/1998/namespace'/>",
+        "<a xmlns='http://www.w3.org/2000/xmlns/'/>",
         "\u{feff}\u{feff}<a/>",
         "<a><!x></a>",
         "<a></a x='1'>",
@@ -99,6 +102,7 @@ fn what_is_xml_is_kept() {
 
 #[test]
 fn one_line_stays_one_line() {
+    check("<d/>", &[("/d/a/@b", Some(""))], "<d><a b=''/></d>");
     check(
         "<domain><name>a</name><vcpu>2</vcpu><os/></domain>\n",
         &[
@@ -146,7 +150,7 @@ fn numbered_elements_keep_their_order() {
 fn comments_stay_with_their_neighbours() {
     let before = "<domain>
   <!-- one -->
-  <vcpu>2</vcpu> <!-- two -->
+  <vcpu>2</vcpu> <!-- two --> <!-- 2 -->
   <!-- three -->
   <cputune/> <!-- four -->
 
@@ -158,7 +162,7 @@ fn comments_stay_with_their_neighbours() {
 ";
     let after = before
         .replace("  <!-- one", "  <memory>1</memory>\n  <!-- one")
-        .replace("-- two -->\n", "-- two -->\n  <iothreads>1</iothreads>\n")
+        .replace("-- 2 -->\n", "-- 2 -->\n  <iothreads>1</iothreads>\n")
         .replace("-- four -->\n", "-- four -->\n  <numatune/>\n");
     let memory = ("/domain/memory/text()", Some("1"));
     let iothreads = ("/domain/iothreads/text()", Some("1"));
@@ -192,6 +196,41 @@ fn removal_leaves_no_trace() {
     check("<d><a>x</a><b/></d>", &[("/d/a/text()", None)], "<d><a/><b/></d>");
     check("<d><!-- c --><a/></d>", &[("/d/a", None)], "<d><!-- c --></d>");
     check("<d a='1' \n b='2' />", &[("/d/@b", None)], "<d a='1' />");
+}
+
+#[test]
+fn several_removals_and_additions_meet() {
+    let xml = "<d>\n  <a/> <b/>\n  <c><e x=''/></c>\n</d>";
+    check(xml, &[("/d/b", None)], &xml.replace(" <b/>", ""));
+    let both = [("/d/a", None), ("/d/b", None)];
+    check(xml, &both, &xml.replace("<a/> <b/>", ""));
+    let nested = [("/d/c/e/@x", None), ("/d/c/e", None), ("/d/c", None)];
+    check(xml, &nested, &xml.replace("  <c><e x=''/></c>\n", ""));
+    let new = [("/d/a/@x", Some("1")), ("/d/a/f", Some(""))];
+    check(xml, &new, &xml.replace("<a/>", "<a x='1'>\n    <f/>\n  </a>"));
+    check(
+        "<d><a /><b ><c /></b></d>",
+        &[("/d/b/c", None)],
+        "<d><a /><b /></d>",
+    );
+}
+
+#[test]
+fn a_text_replaces_all_pieces_but_comments() {
+    let xml = "<d><a>x<!-- c -->y&amp;<![CDATA[z]]></a><b></b></d>";
+    let edits = [("/d/a/text()", Some("<w")), ("/d/b/text()", Some("v"))];
+    check(xml, &edits, "<d><a>&lt;w<!-- c --></a><b>v</b></d>");
+    check(xml, &[("/d/a/text()", Some("xy&z"))], xml);
+    check(xml, &[("/d/a/text()", Some(""))], "<d><a><!-- c --></a><b></b></d>");
+}
+
+#[test]
+fn a_tag_that_ends_like_a_comment_is_none() {
+    let xml = "<d>\n  <!-- c --> <y-->t</y-->\n  <vcpu/>\n</d>";
+    let xml = xml.replace("d>", "domain>");
+    let edits = [("/domain/y--", None), ("/domain/name", Some(""))];
+    let after = xml.replace(" <y-->t</y-->", "\n  <name/>");
+    check(&xml, &edits, &after);
 }
 
 #[test]
@@ -247,6 +286,9 @@ fn namespaces_go_by_uri() {
     check(&after, &[(path, Some("8"))], &after.replace('7', "8"));
 
     let xml = format!("<d><commandline xmlns='{QEMU_URI}'/></d>");
+    let own = format!("xmlns='{QEMU_URI}' xmlns:qemu='{QEMU_URI}' qemu:y='1'");
+    let after = format!("<d><commandline {own}/></d>");
+    check(&xml, &[("/d/qemu:commandline/@qemu:y", Some("1"))], &after);
     let value = ("/d/qemu:commandline/x/@qemu:y", Some("1"));
     let child = format!("<x xmlns='' xmlns:qemu='{QEMU_URI}' qemu:y='1'/>");
     let after =

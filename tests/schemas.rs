@@ -48,7 +48,7 @@ fn schemas_are_those_of_the_types() {
 }
 
 fn samples(folder: &str) -> Vec<(PathBuf, String)> {
-    let folder = root().join("tests/policies").join(folder);
+    let folder = root().join(format!("tests/policies/{folder}"));
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -151,6 +151,12 @@ impl ApplyError {
                 "nothing was changed; `--force` undoes the rest and leaves \
                  these as they are"
             }
+            Self::Journal(
+                JournalError::Damaged { .. } | JournalError::Form { .. },
+            ) => {
+                "it may hold what undoes a change: look at it, and move it \
+                 out of the journal's folder when nothing of it is needed"
+            }
             Self::Hypervisor(error) => return error.hint(),
             _ => return None,
         };
@@ -206,6 +212,9 @@ fn places_of(vms: &[(DomainName, Vec<Difference>)]) -> String {
 }
 
 fn places(differences: &[Difference]) -> String {
+    if differences.is_empty() {
+        return "its layout differs".into();
+    }
     shorten(differences.iter().map(ToString::to_string))
 }
 

@@ -33,6 +33,7 @@ pub(super) fn run(
         screen.print("Nothing to change.\n")?;
         return Ok(Done::Done);
     }
+    expect_answer(args.yes, screen)?;
     let uri = uri_of(&plan, args.connect.as_deref());
     let hypervisor = connection::open(uri.as_deref(), Purpose::Change)?;
     let facts = facts_now(&plan, hypervisor.as_ref(), screen)?;
@@ -119,15 +120,25 @@ fn facts_now(
     Ok(Some(fingerprint(&facts, &domains)))
 }
 
+/// Refuses to go on where nobody can be asked.
+pub(super) fn expect_answer(
+    yes: bool,
+    screen: &Screen,
+) -> Result<(), CliError> {
+    if yes || screen.can_ask() {
+        return Ok(());
+    }
+    Err(CliError::usage("there is no terminal to ask on")
+        .hint("--yes does it without asking"))
+}
+
 /// Asks before anything is changed.
 pub(super) fn confirm(
     screen: &mut Screen,
     question: &str,
 ) -> Result<(), CliError> {
-    match screen.ask(question) {
-        Some(true) => Ok(()),
-        Some(false) => Err(CliError::usage("nothing was changed")),
-        None => Err(CliError::usage("there is no terminal to ask on")
-            .hint("--yes does it without asking")),
+    if screen.ask(question) {
+        return Ok(());
     }
+    Err(CliError::from(anyhow::anyhow!("nothing was changed")))
 }

@@ -57,7 +57,7 @@ fn as_json(entry: &Entry) -> serde_json::Value {
         Ok(summary) => json!({
             "id": entry.id.to_string(),
             "started": summary.started,
-            "status": status(summary.status),
+            "status": status(summary.status).replace(' ', "-"),
             "vms": summary.vms,
         }),
         Err(error) => json!({

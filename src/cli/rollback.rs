@@ -1,6 +1,6 @@
 //! `vmtune rollback` and `vmtune resume`: a transaction goes back or forward.
 
-use super::apply::{confirm, uri_of};
+use super::apply::{confirm, expect_answer, uri_of};
 use super::args::{ResumeArgs, RollbackArgs};
 use super::connection::{self, Purpose};
 use super::exit::{CliError, Done, Kind};
@@ -21,6 +21,7 @@ pub(super) fn run(
 ) -> Result<Done, CliError> {
     let state = state_dir()?;
     let transaction = choose(&state, args.transaction.as_deref())?;
+    expect_answer(args.yes, screen)?;
     let uri = uri_of(&transaction.header.plan, args.connect.as_deref());
     let hypervisor = connection::open(uri.as_deref(), Purpose::Change)?;
     if !args.yes {

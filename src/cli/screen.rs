@@ -91,17 +91,21 @@ impl Screen {
         self.say(&page.into_text());
     }
 
-    /// Asks on the terminal; `None` where there is none to ask on.
-    pub fn ask(&mut self, question: &str) -> Option<bool> {
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return None;
-        }
+    /// Returns whether there is somebody to ask.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks a question that only `y` and `yes` agree to.
+    pub fn ask(&mut self, question: &str) -> bool {
         let _ = write!(self.err, "{question} [y/N] ");
         let _ = self.err.flush();
         let mut answer = String::new();
-        io::stdin().read_line(&mut answer).ok()?;
+        // An answer that cannot be read is none.
+        let _ = io::stdin().read_line(&mut answer);
         let answer = answer.trim().to_lowercase();
-        Some(answer == "y" || answer == "yes")
+        answer == "y" || answer == "yes"
     }
 
     /// Returns whether standard output is a terminal.

@@ -1,5 +1,6 @@
 //! Hypervisors: which domains there are, their definitions, and defining one.
 
+#[cfg(any(test, feature = "libvirt"))]
 mod capabilities;
 mod error;
 pub mod fake;

@@ -9,16 +9,20 @@ use crate::base::{CpuId, CpuSet, VcpuId};
 
 /// Returns the CPU mode that the VM should have, where it is not the one that
 /// it has: the host's own under KVM, and no mode that cannot start under
-/// software emulation. A confidential guest's mode stays: the guest attests
-/// it.
+/// software emulation. A confidential guest's mode stays, for the guest
+/// attests it, and so does that of a guest which is told another vendor: the
+/// host's own CPU cannot lie about that.
 #[must_use]
 pub fn better_cpu_mode(facts: &Facts, domain: &Domain) -> Option<CpuMode> {
     use CpuMode::{Custom, HostModel, HostPassthrough, Maximum};
     if domain.launch_security.is_some() {
         return None;
     }
-    let mode = domain.cpu.as_ref().and_then(|cpu| cpu.mode.as_ref());
+    let cpu = domain.cpu.as_ref();
+    let mode = cpu.and_then(|cpu| cpu.mode.as_ref());
+    let told_vendor = cpu.is_some_and(|cpu| cpu.vendor_id.is_some());
     let better = match (domain.virt_type.as_str(), mode) {
+        ("kvm", _) if told_vendor => return None,
         ("kvm", None | Some(Custom | HostModel)) => HostPassthrough,
         ("qemu", Some(HostPassthrough)) => Maximum,
         _ => return None,
@@ -164,8 +168,10 @@ fn dies(host: &Topology, threads: u32, socket: u32, pins: &[CpuId]) -> u32 {
     if even { u32::try_from(socket / die).unwrap_or(1) } else { 1 }
 }
 
-/// Returns whether the guest's cores and dies are whole cores and L3s of the
-/// host, so that what the host's CPUID says of its caches is true of them.
+/// Returns whether what the host's CPUID says of its caches is true of the
+/// guest: its cores are whole cores of the host, and its dies are L3s of the
+/// host. CPUID counts the ids that share a cache, and each level takes a power
+/// of two of them: three cores of four fill an L3 like four.
 #[must_use]
 pub fn has_the_hosts_caches(
     facts: &Facts,
@@ -174,13 +180,19 @@ pub fn has_the_hosts_caches(
 ) -> bool {
     let Some(pins) = pins(domain, placement) else { return false };
     let host = &facts.topology;
-    let guest = topology(facts, domain, placement);
-    let die = guest.cores.saturating_mul(guest.threads);
+    let CpuTopology { cores, threads, .. } = topology(facts, domain, placement);
+    let ids = |count: u32| usize_of(count).next_power_of_two();
     let set = |cpus: &[CpuId]| cpus.iter().copied().collect::<CpuSet>();
     let core = |cpus| host.cores.iter().any(|core| core.cpus == set(cpus));
-    let l3 = |cpus| host.l3.iter().any(|l3| l3.cpus == set(cpus));
-    pins.chunks(usize_of(guest.threads)).all(core)
-        && pins.chunks(usize_of(die)).all(l3)
+    let l3 = |cpus: &[CpuId]| {
+        let whole = ids(cores) * ids(threads);
+        host.l3.iter().any(|l3| {
+            set(cpus).is_subset(&l3.cpus)
+                && l3.cpus.len().next_power_of_two() == whole
+        })
+    };
+    pins.chunks(usize_of(threads)).all(core)
+        && pins.chunks(usize_of(cores) * usize_of(threads)).all(l3)
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

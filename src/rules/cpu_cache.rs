@@ -3,7 +3,7 @@
 //! A guest that sees which vCPUs share an L3 wakes a thread next to its data
 //! instead of sending an interrupt across it. QEMU describes a cache of its
 //! own for each die, or hands out what the host's CPUID says; the latter is
-//! true only where the guest has whole cores and whole L3s.
+//! true only where cores and dies of the guest are cores and L3s of the host.
 
 use super::{Context, Edit, Group, Rule, Verdict};
 use crate::base::XmlPath;
@@ -100,8 +100,8 @@ fn cache(cx: &Context<'_>, whole: bool) -> (Vec<Edit>, &'static str) {
     let level = place.attribute("level");
     let origin = &cx.facts.topology.origin;
     if whole {
-        let seen = "the guest has whole cores and whole L3s of the host";
-        let because = format!("{seen}: the host's CPUID is true ({origin})");
+        let seen = "cores and dies of the guest are cores and L3s of the host";
+        let because = format!("{seen}, so its CPUID is true ({origin})");
         let mut edits = Vec::new();
         if !is("passthrough", None) {
             edits.push(Edit::set(mode, "passthrough", because.as_str()));
@@ -118,8 +118,8 @@ fn cache(cx: &Context<'_>, whole: bool) -> (Vec<Edit>, &'static str) {
     }
     let because = match given.map(|given| given.mode.as_str()) {
         Some("passthrough") => format!(
-            "the guest has no whole L3 of the host or no whole cores, and the \
-             host's CPUID would mislead it ({origin}); {seen}"
+            "cores or dies of the guest are not those of the host, whose \
+             CPUID would mislead it ({origin}); {seen}"
         ),
         _ => seen.to_owned(),
     };
@@ -198,7 +198,7 @@ fn plans_topoext(cx: &Context<'_>) -> bool {
         && planned.threads > 1
 }
 
-/// Takes `-cpu` away, the last first: positions before it stay what they are.
+/// Takes `-cpu` away, and its parent where nothing else is in it.
 fn removals(cx: &Context<'_>, argument: &CpuArgument) -> Vec<Edit> {
     let because = format!(
         "-cpu {} replaces the CPU that libvirt computes; elements say the same",
@@ -210,7 +210,7 @@ fn removals(cx: &Context<'_>, argument: &CpuArgument) -> Vec<Edit> {
         return vec![Edit::remove(commandline, because)];
     }
     let place = |&n| commandline.clone().child("qemu:arg").nth(n);
-    let places = argument.positions.iter().rev().map(place);
+    let places = argument.positions.iter().map(place);
     places.map(|place| Edit::remove(place, because.as_str())).collect()
 }
 
@@ -243,6 +243,13 @@ mod tests {
         assert!(case.satisfied(&RULE));
         case.cpu().cache = cache("passthrough", Some("3"));
         assert_eq!(case.edits(&RULE).len(), 2, "the level goes");
+    }
+
+    #[test]
+    fn ids_that_share_a_cache_come_in_powers_of_two() {
+        let three_cores_of_four = [1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22];
+        let case = Case::amd(&three_cores_of_four, 2);
+        assert_eq!(case.edits(&RULE), [PASSTHROUGH]);
     }
 
     /// Trap: the host's caches are true only of the host's topology.
@@ -291,8 +298,8 @@ mod tests {
             case.edits(&RULE),
             [
                 PASSTHROUGH,
-                "/domain/qemu:commandline/qemu:arg[2] removed",
                 "/domain/qemu:commandline/qemu:arg[1] removed",
+                "/domain/qemu:commandline/qemu:arg[2] removed",
             ]
         );
     }
@@ -308,10 +315,10 @@ mod tests {
             [
                 "/domain/features/kvm/hidden/@state = on",
                 "/domain/cpu/@migratable = off",
-                "/domain/qemu:commandline/qemu:arg[5] removed",
-                "/domain/qemu:commandline/qemu:arg[4] removed",
-                "/domain/qemu:commandline/qemu:arg[3] removed",
                 "/domain/qemu:commandline/qemu:arg[2] removed",
+                "/domain/qemu:commandline/qemu:arg[3] removed",
+                "/domain/qemu:commandline/qemu:arg[4] removed",
+                "/domain/qemu:commandline/qemu:arg[5] removed",
             ]
         );
     }

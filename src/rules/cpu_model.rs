@@ -53,6 +53,10 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
         if let Some(CpuMode::Other(_)) = mode {
             return Verdict::NotApplicable("the CPU mode is new to vmtune");
         }
+        let cpu = cx.domain.cpu.as_ref();
+        if cpu.is_some_and(|cpu| cpu.vendor_id.is_some()) {
+            return Verdict::NotApplicable("the guest is told another vendor");
+        }
         if virt_type == "kvm" && !guest::is_hosts_own(mode) {
             return Verdict::NotApplicable(
                 "libvirt does not list host-passthrough for this host",
@@ -170,6 +174,9 @@ mod tests {
     fn attested_and_foreign_cpus_stay() {
         let mut case = Case::amd(&[1], 1);
         case.domain.launch_security = Some("sev-snp".to_owned());
+        assert!(matches!(case.verdict(&RULE), Verdict::NotApplicable(_)));
+        let mut case = Case::amd(&[1], 1).mode(CpuMode::Custom);
+        case.cpu().vendor_id = Some("GenuineIntel".to_owned());
         assert!(matches!(case.verdict(&RULE), Verdict::NotApplicable(_)));
         let mut case = Case::amd(&[1], 1);
         case.domain.virt_type = "test".to_owned();

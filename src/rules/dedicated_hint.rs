@@ -51,6 +51,9 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
             }
         };
     }
+    if cx.domain.feature("kvm/hidden@state") == Some("on") {
+        return Verdict::NotApplicable("the guest is not told of KVM");
+    }
     if given {
         return Verdict::Satisfied(format!("CPUs {cpus} are the VM's alone"));
     }
@@ -94,9 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn it_needs_kvm_and_the_hosts_cpu() {
+    fn it_needs_kvm_in_sight_and_the_hosts_cpu() {
         let mut case = Case::intel(&[1, 2], 1);
         case.domain.virt_type = "qemu".to_owned();
+        assert!(matches!(case.verdict(&RULE), Verdict::NotApplicable(_)));
+        let mut case = Case::intel(&[1, 2], 1);
+        let hidden = "kvm/hidden@state".to_owned();
+        case.domain.features.insert(hidden, "on".to_owned());
         assert!(matches!(case.verdict(&RULE), Verdict::NotApplicable(_)));
         let mut case = Case::intel(&[1, 2], 1).mode(CpuMode::Custom);
         case.policy.rules.insert("cpu-model".to_owned(), Level::Off);

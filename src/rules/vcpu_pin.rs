@@ -45,8 +45,21 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
     let pin = |id: VcpuId| {
         XmlPath::domain().child("cputune").child("vcpupin").with("vcpu", id)
     };
-    let mut edits = Vec::new();
-    if domain.vcpu_placement.as_deref() == Some("auto") {
+    let (mut edits, mut advice) = (Vec::new(), Vec::new());
+    // `<numatune>` without nodes takes its placement from `<vcpu>`, and static
+    // placement needs nodes.
+    let memory = domain.numatune.memory.as_ref();
+    let leans = memory.is_some_and(|m| {
+        m.nodeset.is_none() && m.placement.as_deref() != Some("auto")
+    });
+    let auto = domain.vcpu_placement.as_deref() == Some("auto");
+    if auto && leans && !cx.policy.plans("numa-memory") {
+        advice.push(
+            "<vcpu placement='auto'> stays, for <numatune> leans on it; give \
+             <numatune> a nodeset, or let numa-memory do it."
+                .to_owned(),
+        );
+    } else if auto {
         let because = "the vCPUs are pinned; numad would place them anew at \
                        each start";
         let placement = vcpu.clone().attribute("placement");
@@ -77,7 +90,7 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
         );
         edits.push(Edit::remove(pin(*id), because));
     }
-    Verdict::of(edits, Vec::new(), format!("the vCPUs are on CPUs {cpus}"))
+    Verdict::of(edits, advice, format!("the vCPUs are on CPUs {cpus}"))
 }
 
 /// Says where CPUs are, and what is near.
@@ -123,7 +136,7 @@ mod tests {
     use super::*;
     use crate::base::NodeId;
     use crate::model::Fact;
-    use crate::model::domain::Hostdev;
+    use crate::model::domain::{Hostdev, MemoryPolicy};
     use crate::model::facts::{PciClass, PciFunction};
 
     fn pinned(pins: &[u32]) -> Case {
@@ -197,6 +210,21 @@ mod tests {
                 "/domain/vcpu/@cpuset removed",
             ]
         );
+    }
+
+    #[test]
+    fn numatune_may_lean_on_auto_placement() {
+        let mut case = pinned(&[5]);
+        case.domain.vcpu_placement = Some("auto".to_owned());
+        case.domain.numatune.memory = Some(MemoryPolicy {
+            mode: Some("preferred".to_owned()),
+            nodeset: None,
+            placement: None,
+        });
+        let edit = "/domain/vcpu/@placement = static";
+        assert_eq!(case.edits(&RULE), [edit]);
+        case.policy.rules.insert("numa-memory".to_owned(), Level::Off);
+        assert!(case.advice(&RULE)[0].contains("nodeset"));
     }
 
     #[test]

@@ -53,10 +53,9 @@ fn a_kill_at_any_byte_of_the_journal_is_recovered_from() {
     for cut in ends[0]..journal.len() {
         // A definition is changed after its `started` is whole and before
         // the first byte of its `done` is written, so both can be.
-        let least = ends[1..].iter().filter(|end| cut >= **end).count() / 2;
-        let most =
-            ends[1..].iter().filter(|end| cut >= **end).count().div_ceil(2);
-        for changed in least..=most.min(2) {
+        let records = ends[1..].iter().filter(|end| cut >= **end).count();
+        let (least, most) = (records / 2, records.div_ceil(2));
+        for changed in least..=most {
             let bench = killed(&journal[..cut], &texts, changed);
             let blocked = bench.apply().unwrap_err();
             assert!(matches!(blocked, ApplyError::Unfinished { .. }));
@@ -64,6 +63,11 @@ fn a_kill_at_any_byte_of_the_journal_is_recovered_from() {
             assert!(outcome.rollback_failures.is_empty(), "cut at {cut}");
             assert_eq!(bench.fake.definitions(), start, "cut at {cut}");
 
+            // Within a line every cut is the same to `resume`, and it takes
+            // its time.
+            if cut % 16 != 0 && !ends.contains(&cut) {
+                continue;
+            }
             let bench = killed(&journal[..cut], &texts, changed);
             let outcome = bench.resume().unwrap();
             assert!(outcome.failed.is_none(), "cut at {cut}");

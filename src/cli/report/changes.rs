@@ -1,6 +1,6 @@
 //! The changes of one VM, rule by rule: what, why, when, and what it trades.
 
-use super::label::{key, label, pattern};
+use super::label::{attribute, element, key, pattern};
 use super::page::{BAD, BOLD, FAINT, GOOD, KEY, PLAIN, Page, Span, WARN};
 use crate::model::{Change, Stage};
 
@@ -52,14 +52,16 @@ fn rule(page: &mut Page, changes: &[&Change], verbose: bool) {
     );
     let like =
         |c: &Change| (pattern(&c.target), c.from.is_some(), c.to.is_some());
-    for group in grouped(changes, like) {
-        if group.len() < FOLD || key(&group[0].target).is_empty() {
-            for change in group {
-                line(page, change);
-            }
-        } else {
-            table(page, &group, verbose);
-        }
+    let (many, few): (Vec<_>, Vec<_>) =
+        grouped(changes, like).into_iter().partition(|group| {
+            group.len() >= FOLD && !key(&group[0].target).is_empty()
+        });
+    let few: Vec<&Change> = few.into_iter().flatten().collect();
+    for group in grouped(&few, |c| (element(&c.target), sign(c).1)) {
+        line(page, &group);
+    }
+    for group in many {
+        table(page, &group, verbose);
     }
     let reasons = distinct(changes, |change| Some(change.because.as_str()));
     let shown = if verbose { reasons.len() } else { REASONS };
@@ -98,18 +100,25 @@ fn sign(change: &Change) -> Span {
     }
 }
 
-fn line(page: &mut Page, change: &Change) {
-    let mut spans = vec![sign(change), (BOLD, label(&change.target))];
+/// Writes the changes of one element: its attributes, its text, itself.
+fn line(page: &mut Page, changes: &[&Change]) {
+    let mut spans = vec![sign(changes[0]), (BOLD, element(&changes[0].target))];
     let value = |text: &Option<String>| {
         text.clone().filter(|text| !text.trim().is_empty())
     };
-    match (value(&change.from), value(&change.to)) {
-        (Some(from), Some(to)) => {
-            spans.extend([(FAINT, from), (PLAIN, "→".to_owned()), (PLAIN, to)]);
+    for (n, change) in changes.iter().enumerate() {
+        let end = if n + 1 < changes.len() { "," } else { "" };
+        spans.extend(attribute(&change.target).map(|name| (BOLD, name)));
+        match (value(&change.from), value(&change.to)) {
+            (Some(from), Some(to)) => spans.extend([
+                (FAINT, from),
+                (PLAIN, "→".to_owned()),
+                (PLAIN, to + end),
+            ]),
+            (None, Some(to)) => spans.push((PLAIN, to + end)),
+            (Some(from), None) => spans.push((FAINT, clipped(&from) + end)),
+            (None, None) => {}
         }
-        (None, Some(to)) => spans.push((PLAIN, to)),
-        (Some(from), None) => spans.push((FAINT, clipped(&from))),
-        (None, None) => {}
     }
     page.flow("    ", "      ", &spans);
 }

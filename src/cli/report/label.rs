@@ -1,19 +1,31 @@
 //! Places in a definition, short enough to read at a glance.
 
-use crate::base::{Leaf, Predicate, Step, XmlPath};
+use crate::base::{Leaf, Predicate, Step};
 use crate::model::Target;
 
 /// Returns a target for people: `cputune/vcpupin[3] cpuset`.
 pub(super) fn label(target: &Target) -> String {
-    let Target::Definition(path) = target;
-    spell(path, true)
+    joined(element(target), target)
 }
 
 /// Returns a target without what tells it from its like:
 /// `cputune/vcpupin cpuset`.
 pub(super) fn pattern(target: &Target) -> String {
+    joined(spell(target, false), target)
+}
+
+/// Returns the element of a target: `cputune/vcpupin[3]`.
+pub(super) fn element(target: &Target) -> String {
+    spell(target, true)
+}
+
+/// Returns the attribute that a target is, if it is one: `cpuset`.
+pub(super) fn attribute(target: &Target) -> Option<String> {
     let Target::Definition(path) = target;
-    spell(path, false)
+    match &path.leaf {
+        Leaf::Attribute(name) => Some(name.clone()),
+        Leaf::Element | Leaf::Text => None,
+    }
 }
 
 /// Returns what tells a target from its like: `3`.
@@ -23,7 +35,15 @@ pub(super) fn key(target: &Target) -> String {
     keys.collect::<Vec<_>>().join("/")
 }
 
-fn spell(path: &XmlPath, keyed: bool) -> String {
+fn joined(element: String, target: &Target) -> String {
+    match attribute(target) {
+        Some(attribute) => format!("{element} {attribute}"),
+        None => element,
+    }
+}
+
+fn spell(target: &Target, keyed: bool) -> String {
+    let Target::Definition(path) = target;
     // `/domain` begins all of them and says nothing.
     let below = path.steps.get(1..).filter(|steps| !steps.is_empty());
     let steps =
@@ -33,11 +53,7 @@ fn spell(path: &XmlPath, keyed: bool) -> String {
                 None => step.name.clone(),
             }
         });
-    let steps = steps.collect::<Vec<_>>().join("/");
-    match &path.leaf {
-        Leaf::Attribute(name) => format!("{steps} {name}"),
-        Leaf::Element | Leaf::Text => steps,
-    }
+    steps.collect::<Vec<_>>().join("/")
 }
 
 fn predicates(step: &Step) -> Option<String> {

@@ -14,6 +14,8 @@ use crate::model::{Advice, Change, Missing, Plan, Stage, VmPlacement};
 /// Caches of one node that are drawn, unless all are asked for: the map
 /// shall leave room for the plan.
 const MAP_ROWS: usize = 8;
+/// Advice of one rule, unless all is asked for.
+const ADVICE: usize = 3;
 
 /// A plan and what is known around it.
 #[derive(Debug, Clone)]
@@ -121,16 +123,7 @@ fn of<'a, T>(
 /// Writes changes, advice and unknowns of one VM, or of the host.
 fn about(page: &mut Page, plan: &Plan, vm: Option<&str>, verbose: bool) {
     changes(page, &of(&plan.changes, vm, |c| c.vm.as_deref()), verbose);
-    let advice = of(&plan.advice, vm, |a: &Advice| a.vm.as_deref());
-    if !advice.is_empty() {
-        page.gap();
-        page.line(&[(BOLD, "  to do yourself".to_owned())]);
-    }
-    for group in grouped(&advice, |advice| advice.rule.clone()) {
-        for one in group {
-            page.row(4, &one.rule, &[(PLAIN, one.text.clone())]);
-        }
-    }
+    self::advice(page, &of(&plan.advice, vm, |a| a.vm.as_deref()), verbose);
     let unknown = of(&plan.unknown, vm, |m: &Missing| m.vm.as_deref());
     if !unknown.is_empty() {
         page.gap();
@@ -144,6 +137,33 @@ fn about(page: &mut Page, plan: &Plan, vm: Option<&str>, verbose: bool) {
             (FAINT, format!("{} not judged", rules.join(", "))),
         ];
         page.flow("    ", "      ", &spans);
+    }
+}
+
+/// Writes advice, rule by rule.
+fn advice(page: &mut Page, all: &[&Advice], verbose: bool) {
+    if all.is_empty() {
+        return;
+    }
+    page.gap();
+    page.line(&[(BOLD, "  to do yourself".to_owned())]);
+    let widest = all.iter().map(|one| one.rule.len()).max().unwrap_or(0);
+    let rest = " ".repeat(widest + 6);
+    for group in grouped(all, |advice| advice.rule.clone()) {
+        let shown = if verbose { group.len() } else { ADVICE };
+        for (n, one) in group.iter().take(shown).enumerate() {
+            let rule = if n == 0 { one.rule.as_str() } else { "" };
+            let first = format!("    {FAINT}{rule:widest$}{FAINT:#}  ");
+            page.flow(&first, &rest, &[(PLAIN, one.text.clone())]);
+        }
+        if group.len() > shown {
+            let more = group.len() - shown;
+            page.flow(
+                &rest,
+                &rest,
+                &[(FAINT, format!("and {more} more (-v)"))],
+            );
+        }
     }
 }
 
@@ -174,11 +194,13 @@ fn summary(plan: &Plan) -> Span {
 
 /// Writes what to do next.
 pub fn next(page: &mut Page, commands: &[(&str, &str)]) {
+    let widest = commands.iter().map(|(command, _)| command.len()).max();
+    let widest = widest.unwrap_or(0);
     for (command, what) in commands {
         page.line(&[
             (PLAIN, "  ".to_owned()),
-            (KEY, format!("{command:<28}")),
-            (FAINT, format!(" {what}")),
+            (KEY, format!("{command:<widest$}  ")),
+            (FAINT, (*what).to_owned()),
         ]);
     }
 }
@@ -226,13 +248,15 @@ mod tests {
             "VFIO needs the guest's memory in place",
         );
         lock.trade = Some("the host cannot swap 16 GiB".into());
-        let topology = change(
-            "vcpu-topology",
-            "/domain/cpu/topology/@cores",
-            Some("8"),
-            Some("4"),
-            "4 host cores carry the 8 vCPUs",
-        );
+        let topology = |attribute, from, to| {
+            change(
+                "vcpu-topology",
+                &format!("/domain/cpu/topology/@{attribute}"),
+                Some(from),
+                Some(to),
+                "4 host cores carry the 8 vCPUs",
+            )
+        };
         let quota = change(
             "vcpu-quota",
             "/domain/cputune/quota",
@@ -240,7 +264,12 @@ mod tests {
             None,
             "a quota takes away CPUs that nobody else may use",
         );
-        changes.extend([topology, lock, quota]);
+        changes.extend([
+            topology("cores", "8", "4"),
+            topology("threads", "1", "2"),
+            lock,
+            quota,
+        ]);
         let mut plan = sample::plan(&cpus, 1, changes);
         plan.vms[0].bound.0[2] = 0;
         plan.advice.push(Advice {
@@ -283,7 +312,7 @@ mod tests {
             because    each vCPU has one CPU of node 1
 
           vcpu-topology                                               when the VM starts
-            ~ cpu/topology cores 8 → 4
+            ~ cpu/topology cores 8 → 4, threads 1 → 2
             because    4 host cores carry the 8 vCPUs
 
           memory-locking                                              when the VM starts
@@ -301,7 +330,7 @@ mod tests {
           not known
             CPU flags (a sample has none): cpu-model, nested-virt not judged
 
-        11 changes, in effect when the VM starts.
+        12 changes, in effect when the VM starts.
         ");
     }
 

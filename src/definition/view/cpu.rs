@@ -18,9 +18,11 @@ pub(super) fn read(cpu: Node<'_>) -> Result<CpuElement, ReadError> {
         let level = cache.attribute("level");
         Ok::<_, ReadError>(CpuCache { mode: cache.required("mode")?, level })
     });
+    let model = cpu.child("model");
     Ok(CpuElement {
         mode: cpu.attribute("mode").as_deref().map(CpuMode::of),
-        model: cpu.child("model").and_then(Node::text),
+        model: model.and_then(Node::text),
+        vendor_id: model.and_then(|model| model.attribute("vendor_id")),
         migratable: cpu.attribute("migratable"),
         topology: cpu.child("topology").map(topology).transpose()?,
         cache: cache.transpose()?,

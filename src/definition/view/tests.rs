@@ -65,6 +65,7 @@ fn vcpus_and_their_pins() {
 fn cpu_and_its_cells() {
     let domain = read_vm(
         "<cpu mode='host-passthrough' migratable='off'>
+           <model vendor_id='GenuineIntel'>Penryn</model>
            <topology sockets='1' dies='2' cores='2' threads='1'/>
            <cache mode='emulate' level='3'/>
            <feature name='svm'/><feature policy='disable' name='vmx'/>
@@ -74,6 +75,8 @@ fn cpu_and_its_cells() {
     );
     let cpu = domain.cpu.as_ref().unwrap();
     assert_eq!(cpu.mode, Some(CpuMode::HostPassthrough));
+    assert_eq!(cpu.model.as_deref(), Some("Penryn"));
+    assert_eq!(cpu.vendor_id.as_deref(), Some("GenuineIntel"));
     assert_eq!(cpu.topology.unwrap().vcpus(), 4);
     assert_eq!(cpu.topology.unwrap().clusters, None);
     assert_eq!(cpu.feature("svm"), Some("require"));

@@ -199,6 +199,11 @@ mod tests {
                 "vcpupin=x vcpupin=2 emulatorpin",
             ),
             ("emulatorpin", "vcpupin=2", "vcpupin=2 emulatorpin"),
+            (
+                "vcpupin=1 emulatorpin",
+                "vcpupin=01",
+                "vcpupin=1 vcpupin=01 emulatorpin",
+            ),
         ] {
             assert_eq!(inserted("cputune", there, new), want);
         }

@@ -84,9 +84,9 @@ impl<'t> Cursor<'t> {
         }
         self.at += 1;
         self.skip_blanks();
-        let quote = match self.rest().chars().next() {
-            Some(quote @ ('\'' | '"')) => quote,
-            _ => return Err(self.bad("a quoted value")),
+        let first = self.rest().chars().next();
+        let Some(quote @ ('\'' | '"')) = first else {
+            return Err(self.bad("a quoted value"));
         };
         self.at += 1;
         let Some(len) = self.rest().find(quote) else {

@@ -3,7 +3,7 @@
 //!
 //! The folder is a tree that `collect` takes, so that a bug report becomes a
 //! test. What is replaced is listed at [`Scrubber`]; names of processes are
-//! never written, except irqbalance and process 1.
+//! never written, except irqbalance's.
 
 mod command_line;
 mod scrub;
@@ -20,6 +20,10 @@ pub use topology_xml::scrubbed as scrubbed_xml;
 
 use super::log::Seen;
 use super::{COMPLETE, CollectError, HWLOC_XML, Root, collect};
+
+/// The file that holds an empty folder where folders by themselves do not
+/// survive, as in git.
+const KEEP: &str = ".keep";
 
 /// Why a host was not captured.
 #[derive(Debug, thiserror::Error)]
@@ -87,13 +91,23 @@ fn write_all(
     entries: BTreeMap<String, Seen>,
     scrubber: &mut Scrubber,
 ) -> Result<(), CaptureError> {
-    for (place, seen) in entries {
-        let path = dir.join(scrubber.path(&place));
-        let seen = scrubbed(&place, seen, scrubber)?;
+    for (place, seen) in &entries {
+        let mut path = dir.join(scrubber.path(place));
+        let mut seen = scrubbed(place, seen.clone(), scrubber)?;
+        if seen == Seen::Folder && is_empty(&entries, place) {
+            path.push(KEEP);
+            seen = Seen::File;
+        }
         write(&path, &seen)
             .map_err(|source| CaptureError::Write { path, source })?;
     }
     Ok(())
+}
+
+fn is_empty(entries: &BTreeMap<String, Seen>, folder: &str) -> bool {
+    let inside = format!("{folder}/");
+    let next = entries.range(inside.clone()..).next();
+    next.is_none_or(|(place, _)| !place.starts_with(&inside))
 }
 
 fn scrubbed(

@@ -136,8 +136,8 @@ fn parameters(
 fn irqbalance(root: &Root) -> Fact<bool> {
     // Process 1 is always there where processes can be seen at all.
     const INIT: &str = "proc/1/comm";
-    if let Err(e) = root.read(INIT) {
-        return Fact::unknown(e.reason());
+    if !root.exists(INIT) {
+        return Fact::unknown(format!("/{INIT} does not exist"));
     }
     let unlogged = root.unlogged();
     let processes = match unlogged.list("proc") {

@@ -11,6 +11,8 @@ pub struct CpuElement {
     pub mode: Option<CpuMode>,
     /// `<model>`.
     pub model: Option<String>,
+    /// `<model vendor_id=…>`: the vendor that the guest is told.
+    pub vendor_id: Option<String>,
     /// `migratable=…`.
     pub migratable: Option<String>,
     /// `<topology>`.

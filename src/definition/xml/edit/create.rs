@@ -113,9 +113,7 @@ impl Draft<'_> {
             return Err(EditError::Declaration { target: target.clone() });
         }
         let (prefix, local) = split(name);
-        // An attribute that is there keeps the name that it has.
-        let there = self.attribute(spot, name).is_some();
-        if prefix.is_empty() || there || to.is_none() {
+        if prefix.is_empty() || to.is_none() {
             return Ok(name.to_owned());
         }
         let Some(uri) = Space::of_path_prefix(prefix).and_then(Space::uri)

@@ -113,7 +113,6 @@ impl<'d> Draft<'d> {
             }
             (leaf, None) => match self.only(target)? {
                 None => Ok(()),
-                Some(spot) if self.is_removed(spot) => Ok(()),
                 Some(spot) => match leaf {
                     Leaf::Attribute(name) => {
                         self.attribute_wish(target, spot, name, None)

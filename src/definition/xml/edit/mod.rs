@@ -209,6 +209,9 @@ mod tests {
         for (xml, edits, error) in [
             (XML, [cpu, mode("x")], "removes the element"),
             (XML, [mode("x"), cpu], "needs the element"),
+            (XML, [("/domain/cpu", Some("")), cpu], "needs the element"),
+            (XML, [cpu, ("/domain/cpu", Some(""))], "removes the element"),
+            (XML, [("/domain/os", Some("")), ("/domain/os", None)], "creates"),
             (XML, [mode("x"), mode("y")], "another value"),
             (XML, [("/domain", None), cpu], "root element"),
             (XML, [("/network/x", None), cpu], "is domain"),

@@ -29,7 +29,8 @@ pub(super) fn apply(text: &str, mut splices: Vec<Splice>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
     for splice in splices {
-        // Blanks between two removed elements belong to both.
+        // Blanks between two removed elements belong to both, and what is
+        // within a removed element has gone with it.
         let start = splice.start.max(done);
         out.push_str(&text[done..start]);
         out.push_str(&splice.text);
@@ -44,12 +45,8 @@ pub(super) fn splices(draft: &Draft<'_>, style: &Style) -> Vec<Splice> {
     let writer = Writer { draft, style };
     let mut splicer =
         Splicer { document: draft.document, writer, splices: Vec::new() };
-    let mut next = Id::ROOT;
     for (&id, old) in &draft.old {
-        // What is within a removed element goes with it.
-        if id >= next && splicer.element(id, old) {
-            next = draft.document.element(id).next;
-        }
+        splicer.element(id, old);
     }
     splicer.splices
 }
@@ -65,23 +62,18 @@ impl<'a> Splicer<'a> {
         self.splices.push(Splice { start, end, text: text.into() });
     }
 
-    /// Changes one element; returns whether its descendants are done too.
-    fn element(&mut self, id: Id, old: &Old) -> bool {
+    fn element(&mut self, id: Id, old: &Old) {
         if old.removed {
-            self.removal(id);
-            return true;
+            return self.removal(id);
         }
         self.attributes(id, &old.wishes);
         if self.loses_content(id, &old.wishes) {
             self.collapse(id);
-            return true;
-        }
-        if let Some(text) = &old.wishes.text {
+        } else if let Some(text) = &old.wishes.text {
             self.text(id, text.as_deref().unwrap_or_default());
         } else if !old.wishes.children.is_empty() {
             self.children(id, &old.wishes.children);
         }
-        false
     }
 
     /// Removes an element with its line, if it has one of its own.
@@ -263,11 +255,7 @@ impl<'a> Splicer<'a> {
     fn first_children(&mut self, id: Id, new: &[Spot]) {
         let document = self.document;
         let text = &document.text;
-        let own = match document.indent(id) {
-            _ if !self.writer.style.lines => None,
-            None if id == Id::ROOT => Some(""),
-            indent => indent,
-        };
+        let own = document.indent(id).filter(|_| self.writer.style.lines);
         let data = document.element(id);
         let close = match (data.close, document.nodes(id)) {
             (Some(close), [first, ..])
