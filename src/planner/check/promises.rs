@@ -15,7 +15,8 @@ pub(super) fn check(scene: &Scene<'_>, vm: &Vm<'_>, found: &mut Vec<Flaw>) {
 /// The hint tells the guest that its vCPUs are never preempted.
 fn hint(vm: &Vm<'_>, found: &mut Vec<Flaw>) {
     let said = vm.domain.feature("kvm/hint-dedicated@state");
-    if said == Some("on") && !vm.is_one_to_one() {
+    let is_heard = vm.domain.virt_type == "kvm";
+    if is_heard && said == Some("on") && !vm.is_one_to_one() {
         let what = "the guest is told of CPUs of its own, and has none";
         let remedy = "Pin each vCPU to a CPU of its own, or drop the hint.";
         let line = vm.line("features/kvm/hint-dedicated");
