@@ -159,7 +159,7 @@ fn may_need_topoext(cx: &Context<'_>) -> bool {
         && cx.domain.is_x86_64()
         && (guest::is_hosts_own(mode.as_ref())
             || mode == Some(CpuMode::HostModel))
-        && !matches!(policy, Some("require" | "force" | "optional"))
+        && !matches!(policy, Some("require" | "force"))
 }
 
 fn topoext(cx: &Context<'_>) -> Edit {
