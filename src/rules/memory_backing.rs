@@ -46,7 +46,10 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
     let own = cx.domain.memory_backing.as_ref().unwrap_or(&none);
     let mut edits = Vec::new();
     edits.extend(nosharepages(cx, own));
-    edits.extend(if cx.will_have_hugepages() {
+    // libvirt takes the element for huge pages even where it names the size
+    // of ordinary ones, and the hugepages rule leaves that alone.
+    let named = own.hugepages.is_some() && !cx.domain.has_hugepages();
+    edits.extend(if named || cx.will_have_hugepages() {
         with_hugepages(own)
     } else {
         with_ordinary_pages(cx, own)
