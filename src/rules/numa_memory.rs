@@ -108,8 +108,10 @@ fn memnodes(cx: &Context<'_>) -> Vec<Edit> {
     let path = |id| at("numatune/memnode").with("cellid", id);
     let cells = &cx.placement.cells;
     let own = &cx.domain.numatune.memnodes;
+    let will_be = cx.level(&super::numa_cells::RULE) == Level::Plan
+        || !cx.domain.cells().is_empty();
     let kept = |cell: &&CellPlacement| {
-        cells.len() > 1
+        (cells.len() > 1 && will_be)
             || (own.contains_key(&cell.id) && !cx.domain.cells().is_empty())
     };
     let mut edits = Vec::new();
