@@ -79,7 +79,9 @@ pub fn topology(
         t.vcpus() == domain.vcpus && !(x86 && t.clusters.unwrap_or(1) > 1)
     });
     let pins = pins(domain, placement);
-    if let (None, Some(given)) = (&pins, given) {
+    if let (None, Some(given)) = (&pins, given)
+        && lies_within_cells(given.threads, domain, placement)
+    {
         return given;
     }
     let pins = pins.unwrap_or_default();
@@ -99,6 +101,21 @@ pub fn topology(
         cores: socket / dies / threads,
         threads,
     }
+}
+
+/// Returns whether no guest core of so many threads is in two cells.
+fn lies_within_cells(
+    threads: u32,
+    domain: &Domain,
+    placement: &VmPlacement,
+) -> bool {
+    let vcpus: Vec<_> = (0..domain.vcpus).map(VcpuId).collect();
+    vcpus.chunks(usize_of(threads.max(1))).all(|core| {
+        placement.cells.iter().all(|cell| {
+            let inside = core.iter().filter(|v| cell.vcpus.contains(**v));
+            [0, core.len()].contains(&inside.count())
+        })
+    })
 }
 
 /// Returns the CPU of each vCPU in order; none unless all have one CPU each.
