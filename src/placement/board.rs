@@ -165,7 +165,7 @@ impl Board {
             let board = nodes.entry(node).or_insert_with(|| NodeBoard {
                 id,
                 groups: Vec::new(),
-                memory_node: self.memory_home(id),
+                memory_node: memory_home(topology, id),
                 weight: 1 + i64::from(has_network(facts, id)),
                 wide_l3: places.wide[node],
             });
@@ -200,20 +200,22 @@ impl Board {
             })
             .collect();
     }
+}
 
-    /// Returns where a node's memory comes from: itself, or the nearest node
-    /// with memory where it has none.
-    pub(super) fn memory_home(&self, node: NodeId) -> NodeId {
-        let has = |id: &NodeId| {
-            let memory = self.memory.get(id);
-            memory.is_none_or(|m| m.ordinary != Some(Bytes(0)))
-        };
-        if has(&node) {
-            return node;
-        }
-        let others = self.memory.keys().copied().filter(has);
-        others.min_by_key(|&id| (self.between(node, id), id)).unwrap_or(node)
+/// Returns where a node's memory comes from: itself, or the nearest node with
+/// memory where it has none. What others hold of a node's memory, and what
+/// its page pools do, makes it no node without memory.
+pub(super) fn memory_home(topology: &Topology, id: NodeId) -> NodeId {
+    let has = |node: &&crate::model::facts::Node| {
+        node.memory.value() != Some(&Bytes(0))
+    };
+    if topology.node(id).is_none_or(|node| has(&node)) {
+        return id;
     }
+    let others = topology.nodes.iter().filter(has).map(|node| node.id);
+    others
+        .min_by_key(|&other| (topology.distance(id, other), other))
+        .unwrap_or(id)
 }
 
 /// Which node, L3 domain and kind each CPU belongs to, by CPU number.

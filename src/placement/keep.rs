@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::board::Board;
+use super::board::{Board, memory_home};
 use super::demand::{CellWish, Demand, Kept};
 use super::homes::home;
 use super::shape::sizes;
@@ -46,7 +46,7 @@ pub(super) fn keep(
                 vcpus: members,
                 memory,
                 node,
-                memory_node: board.memory_home(node),
+                memory_node: memory_home(topology, node),
             }
         })
         .collect();
