@@ -73,7 +73,12 @@ fn pins(domain: &Domain, topology: &Topology) -> CpuSet {
         let own = tune.vcpupin.get(&crate::base::VcpuId(vcpu));
         own.or(domain.vcpu_cpuset.as_ref())
     });
+    // libvirt puts every thread without a pin of its own there.
+    let unpinned = |id: &u32| !tune.iothreadpin.contains_key(id);
+    let loose =
+        tune.emulatorpin.is_none() || domain.iothreads.iter().any(unpinned);
     vcpus
+        .chain(domain.vcpu_cpuset.as_ref().filter(|_| loose))
         .chain(&tune.emulatorpin)
         .chain(tune.iothreadpin.values())
         .filter(|cpus| !topology.online.is_subset(cpus))
@@ -102,7 +107,14 @@ fn memory(
         _ => {
             let near =
                 |node: &&crate::model::facts::Node| node.cpus.intersects(cpus);
-            topology.nodes.iter().filter(near).map(|node| node.id).collect()
+            let nodes = || topology.nodes.iter();
+            let near = nodes().filter(near).map(|node| node.id);
+            let near: NodeSet = near.collect();
+            // Where there is one node, it comes from there.
+            match nodes().len() == 1 {
+                true => nodes().map(|node| node.id).collect(),
+                false => near,
+            }
         }
     };
     if domain.cells().is_empty() {
