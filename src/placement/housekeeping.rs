@@ -12,7 +12,7 @@ const LEAST_CORES: usize = 4;
 ///
 /// `auto` is the core of CPU 0 (of the first usable CPU where that is not to
 /// be had), which takes timers and RCU, and the first core of every other
-/// node that has at least four, so that emulators, I/O threads and
+/// node (that of its first usable CPU) that has at least four, so that emulators, I/O threads and
 /// interrupts have a home on each node.
 #[must_use]
 pub fn housekeeping(topology: &Topology, wanted: &Housekeeping) -> CpuSet {
@@ -25,19 +25,14 @@ pub fn housekeeping(topology: &Topology, wanted: &Housekeeping) -> CpuSet {
     let mut kept = topology.core_of(first).map(of_core).unwrap_or_default();
     kept.insert(first);
     for node in &topology.nodes {
-        let mut cores = topology
-            .cores
-            .iter()
-            .map(of_core)
-            .filter(|cpus| cpus.intersects(&node.cpus));
-        if node.cpus.intersects(&kept) {
+        let own = node.cpus.intersection(&usable);
+        let cores = topology.cores.iter();
+        let cores = cores.filter(|core| core.cpus.intersects(&own)).count();
+        if cores < LEAST_CORES || node.cpus.intersects(&kept) {
             continue;
         }
-        if let Some(home) = cores.next()
-            && cores.count() + 1 >= LEAST_CORES
-        {
-            kept = kept.union(&home);
-        }
+        let home = own.first().and_then(|cpu| topology.core_of(cpu));
+        kept = kept.union(&home.map(of_core).unwrap_or_default());
     }
     kept
 }
