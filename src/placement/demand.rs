@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::held::page_size;
 use crate::base::{
-    Bytes, CellId, CpuSet, DomainName, NodeSet, PciAddress, VcpuId, VcpuSet,
+    Bytes, CellId, CpuSet, DomainName, NodeSet, PageSize, PciAddress, VcpuId,
+    VcpuSet,
 };
 use crate::model::domain::Domain;
 use crate::model::facts::{Facts, PciClass};
@@ -32,6 +34,9 @@ pub struct Demand {
     pub emulator: Emulator,
     /// Its page size.
     pub pages: Pages,
+    /// A page size that its cells must be whole in, although it is not known
+    /// where such pages are.
+    pub granule: Option<PageSize>,
     /// How near to its devices it must be.
     pub locality: DeviceLocality,
     /// Its passed-through devices.
@@ -40,6 +45,10 @@ pub struct Demand {
     pub iothreads: Vec<u32>,
     /// Pins that shall stay.
     pub kept: Option<Kept>,
+    /// Whether the vCPUs will be pinned at all.
+    pub pinned: bool,
+    /// CPUs of emulator and I/O threads whose pins shall stay.
+    pub service: CpuSet,
 }
 
 /// Pins that shall stay, and what goes with them.
@@ -88,13 +97,24 @@ impl Demand {
     pub fn of(domain: &Domain, facts: &Facts, policy: &Policy) -> Self {
         let table = policy.vm_table(domain.name.as_str());
         let count = table.and_then(|vm| vm.cells);
-        let kept = (policy.cpu.pins == Pins::Keep
-            && !domain.cputune.vcpupin.is_empty())
-        .then(|| kept(domain));
+        let tune = &domain.cputune;
+        let stays = |rule| policy.cpu.pins == Pins::Keep || !policy.plans(rule);
+        let kept = (stays("vcpu-pin") && !tune.vcpupin.is_empty())
+            .then(|| kept(domain));
         let cells = match count {
-            Some(count) if kept.is_none() => CellWish::Count(count.max(1)),
+            Some(count) if kept.is_none() && policy.plans("numa-cells") => {
+                CellWish::Count(count.max(1))
+            }
             _ => given(domain),
         };
+        let emulator =
+            tune.emulatorpin.iter().filter(|_| stays("emulator-pin"));
+        let iothreads =
+            tune.iothreadpin.values().filter(|_| stays("iothread-pin"));
+        let service = emulator
+            .chain(iothreads)
+            .filter(|cpus| !facts.topology.online.is_subset(cpus))
+            .fold(CpuSet::new(), |all, one| all.union(one));
         let devices = domain.devices.hostdevs.iter().map(|hostdev| {
             let function = facts.pci.value().and_then(|all| {
                 all.iter().find(|f| f.address == hostdev.source)
@@ -103,6 +123,7 @@ impl Demand {
             let nodes = known.and_then(|f| f.nodes.value()).cloned();
             DeviceDemand { address: hostdev.source, nodes }
         });
+        let (pages, granule) = pages(domain, facts, policy);
         Self {
             name: domain.name.clone(),
             vcpus: domain.vcpus,
@@ -111,13 +132,43 @@ impl Demand {
             threads: table.and_then(|vm| vm.threads),
             smt: policy.cpu.smt,
             mode: policy.cpu.placement,
-            emulator: policy.cpu.emulator,
-            pages: policy.memory.pages,
+            // What has its own CPUs and keeps them asks for no others.
+            emulator: match &tune.emulatorpin {
+                Some(_) if policy.cpu.pins == Pins::Keep => {
+                    Emulator::Housekeeping
+                }
+                _ => policy.cpu.emulator,
+            },
+            pages,
+            granule,
             locality: policy.devices.locality,
             devices: devices.collect(),
             iothreads: domain.iothreads.clone(),
+            pinned: policy.plans("vcpu-pin") || kept.is_some(),
             kept,
+            service,
         }
+    }
+}
+
+/// Returns the pages that the VM will have, as far as is known, and the size
+/// that its cells must be whole in besides: its definition's own, where
+/// nobody may change that, or nobody knows what pools there are.
+fn pages(
+    domain: &Domain,
+    facts: &Facts,
+    policy: &Policy,
+) -> (Pages, Option<PageSize>) {
+    let own = domain.has_hugepages().then(|| page_size(domain)).flatten();
+    let known = facts.memory.hugepages.value().is_some();
+    let wanted = policy.memory.pages;
+    match (policy.plans("hugepages"), own) {
+        (true, Some(own)) if !known && wanted == Pages::Auto => {
+            (Pages::None, Some(own))
+        }
+        (true, _) => (wanted, None),
+        (false, Some(own)) if known => (Pages::Size(own), None),
+        (false, own) => (Pages::None, own),
     }
 }
 

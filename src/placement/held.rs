@@ -87,7 +87,7 @@ fn pins(domain: &Domain, topology: &Topology) -> CpuSet {
 
 /// Returns the page size that backs a definition's memory. Where it asks for
 /// huge pages of the system's default size, that is 2 MiB on x86.
-fn page_size(domain: &Domain) -> Option<PageSize> {
+pub(super) fn page_size(domain: &Domain) -> Option<PageSize> {
     let pages = domain.memory_backing.as_ref()?.hugepages.as_ref()?;
     let named = pages.iter().find_map(|page| page.size);
     Some(named.unwrap_or(PageSize::TWO_MIB))

@@ -45,6 +45,9 @@ pub fn place(
     let mut placements: Vec<Option<VmPlacement>> = vec![None; demands.len()];
     let mut objectives = vec![Objective::default(); demands.len()];
     let mut bounds = objectives.clone();
+    for demand in demands {
+        now.take(&demand.service);
+    }
     for (at, demand) in demands.iter().enumerate() {
         if let Some(own) = &demand.kept {
             let kept = keep(&now, topology, demand, own)
@@ -81,7 +84,10 @@ pub fn place(
             bounds[at].0[level] = found.bound.0[level];
         }
     }
-    let placements = placements.into_iter().flatten().collect();
+    let mut placements: Vec<_> = placements.into_iter().flatten().collect();
+    for (placement, demand) in placements.iter_mut().zip(demands) {
+        placement.exclusive &= demand.pinned;
+    }
     Ok(Solution { placements, objectives, bounds })
 }
 

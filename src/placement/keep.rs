@@ -52,7 +52,9 @@ pub(super) fn keep(
         .collect();
     let pages = pages(board, demand, &cells)?;
     let nodes: Vec<_> = cells.iter().map(|cell| cell.node).collect();
-    let emulator = home(board, &nodes).unwrap_or_else(|| all.clone());
+    let apart = home(board, &nodes).map(|home| home.difference(&all));
+    let apart = apart.filter(|home| !home.is_empty());
+    let emulator = apart.unwrap_or_else(|| all.clone());
     let alone = demand.mode == PlacementMode::Dedicated
         && vcpus.values().all(|cpus| cpus.len() == 1)
         && all.len() == vcpus.len()

@@ -82,7 +82,7 @@ pub(super) fn shape(
 ) -> Result<Shape, Short> {
     let threads = threads(demand, board, count, kind)?;
     let floats = demand.mode == PlacementMode::Shared;
-    let unit = Unit::of(if floats { Smt::Any } else { demand.smt }, threads);
+    let unit = Unit::of(if floats { Smt::Any } else { smt(demand) }, threads);
     let mut cells: Vec<_> = match &demand.cells {
         CellWish::Given(given) => given
             .iter()
@@ -92,9 +92,9 @@ pub(super) fn shape(
                 ShapeCell { id: cell.id, vcpus, units, memory: cell.memory }
             })
             .collect(),
-        _ => split(demand, unit, size, count),
+        _ => split(demand, unit, size.or(demand.granule), count),
     };
-    if let Some(size) = size {
+    if let Some(size) = size.or(demand.granule) {
         let odd = |c: &&ShapeCell| !c.memory.0.is_multiple_of(size.bytes());
         if let Some(cell) = cells.iter().find(odd) {
             return Err(Short::Granularity { memory: cell.memory, size });
@@ -169,7 +169,7 @@ fn threads(
     let fits = |threads: u32| divides(demand, threads, count);
     if let Some(threads) = demand.threads {
         let no = |why| Err(Short::Threads { threads, why });
-        return match demand.smt {
+        return match smt(demand) {
             _ if threads == 0 || !fits(threads) => {
                 no("they do not divide the vCPUs of each cell")
             }
@@ -182,7 +182,7 @@ fn threads(
             _ => Ok(threads),
         };
     }
-    Ok(match demand.smt {
+    Ok(match smt(demand) {
         _ if demand.mode == PlacementMode::Shared => 1,
         Smt::Siblings => (1..=width)
             .rev()
@@ -190,6 +190,17 @@ fn threads(
             .unwrap_or(1),
         Smt::Isolate | Smt::Any => 1,
     })
+}
+
+/// Returns how guest threads meet host threads: siblings where the policy
+/// asks for guest cores of several, for else they would be none.
+fn smt(demand: &Demand) -> Smt {
+    match demand.smt {
+        Smt::Any if demand.threads.is_some_and(|threads| threads > 1) => {
+            Smt::Siblings
+        }
+        smt => smt,
+    }
 }
 
 /// Returns whether guest cores of so many threads lie within cells.

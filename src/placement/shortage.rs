@@ -66,6 +66,8 @@ pub enum Short {
         /// vCPUs that there are.
         vcpus: u32,
     },
+    /// No CPU is kept for the host, where emulator and I/O threads could run.
+    NoHome,
     /// It would fit, but not near the device.
     Locality {
         /// The device.
@@ -146,6 +148,10 @@ impl fmt::Display for Short {
                 f,
                 "{cells} cells are asked for, and it has {vcpus} vCPUs to \
                  share out"
+            ),
+            Self::NoHome => f.write_str(
+                "housekeeping has no CPU of this host, and its emulator would \
+                 run on the CPUs of its vCPUs",
             ),
             Self::Locality { device, node: Some(node) } => write!(
                 f,

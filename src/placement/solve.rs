@@ -7,7 +7,7 @@ use super::shape::{Shape, shape, sizes};
 use super::shortage::Short;
 use super::table::minimum_l3;
 use crate::model::Objective;
-use crate::model::policy::DeviceLocality;
+use crate::model::policy::{DeviceLocality, Emulator, PlacementMode};
 
 /// A VM's best form and place on a board.
 #[derive(Debug, Clone)]
@@ -64,6 +64,13 @@ fn precheck(hosts: Hosts<'_>, demand: &Demand) -> Result<(), Short> {
         && cells > demand.vcpus
     {
         return Err(Short::EmptyCells { cells, vcpus: demand.vcpus });
+    }
+    if demand.mode == PlacementMode::Dedicated
+        && demand.emulator == Emulator::Housekeeping
+        && hosts.now.homes.is_empty()
+        && demand.service.is_empty()
+    {
+        return Err(Short::NoHome);
     }
     if demand.locality == DeviceLocality::Require
         && let Some(lost) = demand.devices.iter().find(|d| d.nodes.is_none())
