@@ -22,6 +22,7 @@ mod homes;
 mod housekeeping;
 mod joint;
 mod keep;
+mod pairs;
 mod relax;
 mod settle;
 mod shape;

@@ -162,8 +162,8 @@ fn judge(
     let judged: Vec<_> = domains
         .iter()
         .map(|(text, domain)| {
-            let mut subjects = inputs.subjects.iter();
-            let subject = subjects.find(|s| s.domain.name == domain.name);
+            let same = |s: &&Subject| s.domain.name == domain.name;
+            let subject = inputs.subjects.iter().find(same);
             let live = subject.and_then(|subject| subject.live.as_ref());
             check::Judged { text, domain, live }
         })

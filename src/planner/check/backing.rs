@@ -98,7 +98,7 @@ fn whole_pages(scene: &Scene<'_>, vm: &Vm<'_>, found: &mut Vec<Flaw>) {
         let Pages::Huge(size) = pages(&scene.host, vm.domain, part.cell) else {
             continue;
         };
-        if part.memory.0 % size.bytes() == 0 {
+        if part.memory.0.is_multiple_of(size.bytes()) {
             continue;
         }
         let whose = part.cell.map_or_else(

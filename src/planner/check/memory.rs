@@ -110,8 +110,9 @@ pub(super) fn page_cells(page: &BackingPage) -> Option<Vec<u32>> {
 /// is known: 2 MiB on x86 unless it says otherwise.
 fn default_size(host: &Host<'_>) -> Option<PageSize> {
     let words = host.facts.kernel.command_line.value()?.split_whitespace();
-    let said = words.filter_map(|w| w.strip_prefix("default_hugepagesz="));
-    match said.last() {
+    let mut said =
+        words.filter_map(|word| word.strip_prefix("default_hugepagesz="));
+    match said.next_back() {
         Some(size) => size.to_uppercase().parse().ok(),
         None => {
             let x86 = host.facts.arch.is(&"x86_64".to_owned());

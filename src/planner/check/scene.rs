@@ -3,7 +3,7 @@
 use super::Judged;
 use super::budget::Budget;
 use super::host::Host;
-use super::vm::{Vm, emulator_pin, iothread_pin, vcpu_pin, vcpus};
+use super::vm::{Vm, emulator_pin, iothread_pin, union, vcpu_pins};
 use crate::base::CpuSet;
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
@@ -70,35 +70,25 @@ impl<'a> Scene<'a> {
 
 impl<'a> Holder<'a> {
     fn of(host: &Host<'_>, domain: &'a Domain, is_judged: bool) -> Self {
-        let held =
-            |pin: Option<&'a CpuSet>| pin.filter(|pin| !host.is_anywhere(pin));
-        let mut holder = Self {
+        let held = || {
+            let pins = vcpu_pins(domain);
+            pins.filter(|pin| !host.is_anywhere(pin))
+        };
+        let vcpus = union(held());
+        Self {
             name: domain.name.as_str(),
             is_judged,
-            alone: CpuSet::new(),
-            vcpus: CpuSet::new(),
-            all: CpuSet::new(),
-        };
-        for pin in vcpus(domain).filter_map(|v| held(vcpu_pin(domain, v))) {
-            holder.vcpus.extend(pin.iter());
-            if pin.len() == 1 {
-                holder.alone.extend(pin.iter());
-            }
+            alone: union(held().filter(|pin| pin.len() == 1)),
+            all: vcpus.union(&service_cpus(host, domain)),
+            vcpus,
         }
-        holder.all.extend(holder.vcpus.iter());
-        holder.all.extend(service_cpus(host, domain).iter());
-        holder
     }
 }
 
 /// Returns the CPUs that the emulator and the I/O threads are held to.
 pub(super) fn service_cpus(host: &Host<'_>, domain: &Domain) -> CpuSet {
     let iothreads = domain.iothreads.iter();
-    iothreads
-        .map(|&id| iothread_pin(domain, id))
-        .chain([emulator_pin(domain)])
-        .flatten()
-        .filter(|pin| !host.is_anywhere(pin))
-        .flat_map(CpuSet::iter)
-        .collect()
+    let iothreads = iothreads.map(|&id| iothread_pin(domain, id));
+    let pins = iothreads.chain([emulator_pin(domain)]).flatten();
+    union(pins.filter(|pin| !host.is_anywhere(pin)))
 }

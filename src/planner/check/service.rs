@@ -57,48 +57,14 @@ fn judge(
         let line = vm.line(path).or_else(|| vm.line("vcpu/@cpuset"));
         found.push(flaw.at(line));
     };
-    let impossible = words::cpus(&host.impossible(pin));
-    if !host.impossible(pin).is_empty() {
-        let what = format!("{name} pinned to {impossible}, not online here");
+    let impossible = host.impossible(pin);
+    if !impossible.is_empty() {
+        let cpus = words::cpus(&impossible);
+        let what = format!("{name} pinned to {cpus}, not online on this host");
         push(Flaw::refused(rule, what, "Pin it to CPUs that are online."));
     }
-    let own = pin.intersection(&vm.seat_cpus);
-    if vm.is_dedicated() && !own.is_empty() {
-        let cpus = words::cpus(&own);
-        let what = format!("{name} pinned to {cpus}, where own vCPUs run");
-        push(Flaw::broken(rule, what, "Pin it to other CPUs."));
-    }
-    for other in scene.others(vm) {
-        let theirs = match vm.policy.cpu.emulator {
-            Emulator::Dedicated => &other.all,
-            Emulator::Housekeeping if other.is_judged => &other.alone,
-            Emulator::Housekeeping => &other.vcpus,
-        };
-        let shared = pin.intersection(theirs);
-        if !shared.is_empty() {
-            let what = format!(
-                "{name} pinned to {}, where threads of {} run",
-                words::cpus(&shared),
-                other.name,
-            );
-            let flaw = Flaw::broken(rule, what, "Pin it to other CPUs.");
-            // On the host's own CPUs, it is the other that intrudes.
-            push(flaw.slow_if(shared.is_subset(&host.housekeeping)));
-        }
-    }
-    let near = host.nodes(&host.housekeeping).intersection(&vm.nodes);
-    if !near.is_empty() && !host.nodes(pin).intersects(&vm.nodes) {
-        let what = format!(
-            "{name} on {}, the vCPUs on {}",
-            words::nodes(&host.nodes(pin)),
-            words::nodes(&vm.nodes),
-        );
-        let remedy = format!(
-            "Pin it to CPUs that are kept for the host on {}.",
-            words::nodes(&near),
-        );
-        push(Flaw::slow(rule, what, remedy));
-    }
+    apart(scene, vm, service, pin, &mut push);
+    near(scene, vm, service, pin, &mut push);
     if let Some(isolated) = host.facts.topology.isolated.value() {
         let range = pin.intersection(isolated);
         if range.len() > 1 {
@@ -112,30 +78,93 @@ fn judge(
     }
 }
 
+/// It stays off the CPUs of vCPUs, the VM's own and others'; where it is
+/// promised CPUs of its own, off all that others use.
+fn apart(
+    scene: &Scene<'_>,
+    vm: &Vm<'_>,
+    service: &Service<'_>,
+    pin: &CpuSet,
+    push: &mut impl FnMut(Flaw),
+) {
+    let Service { rule, name, .. } = service;
+    let own = pin.intersection(&vm.seat_cpus);
+    if vm.is_dedicated() && !own.is_empty() {
+        let cpus = words::cpus(&own);
+        let what = format!("{name} pinned to {cpus}, where own vCPUs run");
+        push(Flaw::broken(rule, what, "Pin it to other CPUs."));
+    }
+    for other in scene.others(vm) {
+        let theirs = match vm.policy.cpu.emulator {
+            Emulator::Dedicated => &other.all,
+            Emulator::Housekeeping if other.is_judged => &other.alone,
+            Emulator::Housekeeping => &other.vcpus,
+        };
+        if pin.intersects(theirs) {
+            let shared = pin.intersection(theirs);
+            let what = format!(
+                "{name} pinned to {}, where threads of {} run",
+                words::cpus(&shared),
+                other.name,
+            );
+            let flaw = Flaw::broken(rule, what, "Pin it to other CPUs.");
+            // On the host's own CPUs, it is the other that intrudes.
+            let kept = &scene.host.housekeeping;
+            push(flaw.slow_if(shared.is_subset(kept)));
+        }
+    }
+}
+
+/// It is on a node of the vCPUs, where that keeps CPUs for the host.
+fn near(
+    scene: &Scene<'_>,
+    vm: &Vm<'_>,
+    service: &Service<'_>,
+    pin: &CpuSet,
+    push: &mut impl FnMut(Flaw),
+) {
+    let host = &scene.host;
+    let near = host.nodes(&host.housekeeping).intersection(&vm.nodes);
+    let nodes = host.nodes(pin);
+    if near.is_empty() || nodes.is_empty() || nodes.intersects(&vm.nodes) {
+        return;
+    }
+    let what = format!(
+        "{} on {}, the vCPUs on {}",
+        service.name,
+        words::nodes(&nodes),
+        words::nodes(&vm.nodes),
+    );
+    let remedy = format!(
+        "Pin it to CPUs that are kept for the host on {}.",
+        words::nodes(&near),
+    );
+    push(Flaw::slow(service.rule, what, remedy));
+}
+
 /// libvirt refuses I/O threads that are used and not there.
 fn unknown_iothreads(vm: &Vm<'_>, found: &mut Vec<Flaw>) {
-    let is_known = |id: &u32| vm.domain.iothreads.contains(id);
-    let remedy = "Define the thread in <iothreadids>.";
-    let mut unknown = |id: u32, what: String, line: Option<u32>| {
-        if !is_known(&id) {
-            found.push(Flaw::refused("iothread-pin", what, remedy).at(line));
-        }
-    };
-    for &id in vm.domain.cputune.iothreadpin.keys() {
-        let what = format!("a pin for I/O thread {id}, which is not defined");
+    let domain = vm.domain;
+    let pins = domain.cputune.iothreadpin.keys().map(|&id| {
         let path = format!("cputune/iothreadpin[@iothread='{id}']");
-        unknown(id, what, vm.line(&path));
-    }
-    for (place, disk) in (1..).zip(&vm.domain.devices.disks) {
-        let Some(id) = disk.iothread else { continue };
-        let what = format!("a disk of I/O thread {id}, which is not defined");
-        unknown(id, what, vm.line(&format!("devices/disk[{place}]/driver")));
-    }
-    for (place, controller) in (1..).zip(&vm.domain.devices.controllers) {
-        let Some(id) = controller.iothread else { continue };
-        let what =
-            format!("a controller of I/O thread {id}, which is not defined");
-        let path = format!("devices/controller[{place}]/driver");
-        unknown(id, what, vm.line(&path));
+        (id, "a pin", path)
+    });
+    let disks = (1..).zip(&domain.devices.disks).filter_map(|(n, disk)| {
+        let path = format!("devices/disk[{n}]/driver");
+        Some((disk.iothread?, "a disk", path))
+    });
+    let controllers = (1..).zip(&domain.devices.controllers);
+    let controllers = controllers.filter_map(|(n, controller)| {
+        let path = format!("devices/controller[{n}]/driver");
+        Some((controller.iothread?, "a controller", path))
+    });
+    for (id, user, path) in pins.chain(disks).chain(controllers) {
+        if domain.iothreads.contains(&id) {
+            continue;
+        }
+        let what = format!("{user} of I/O thread {id}, which is not defined");
+        let remedy = "Define the thread in <iothreadids>.";
+        let flaw = Flaw::refused("iothread-pin", what, remedy);
+        found.push(flaw.at(vm.line(&path)));
     }
 }

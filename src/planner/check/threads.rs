@@ -179,9 +179,12 @@ fn caches(
     let even = |part: u32| {
         let parts = (0..topology.vcpus()).step_by(part as usize);
         let mut parts = parts.map(|n| caches_of(n, n + part).len());
-        part % topology.threads == 0 && parts.all(|caches| caches == 1)
+        // One vCPU shares its cache with nobody, however many dies there are.
+        part > 1
+            && part.is_multiple_of(topology.threads)
+            && parts.all(|caches| caches == 1)
     };
-    if count > 1 && die % count == 0 && even(die / count) {
+    if count > 1 && die.is_multiple_of(count) && even(die / count) {
         let what = format!(
             "one L3 in the guest for {die} vCPUs that use {count} of the host"
         );

@@ -1,5 +1,7 @@
 //! Pins of vCPUs: one CPU each, usable, and nobody else's.
 
+use std::fmt::Display;
+
 use super::flaw::Flaw;
 use super::scene::{Scene, service_cpus};
 use super::vm::{Vm, vcpu_pin, vcpus};
@@ -149,7 +151,7 @@ fn one_cpu_each(vm: &Vm<'_>, found: &mut Vec<Flaw>) {
 
 /// CPUs of a dedicated VM are neither the host's nor another VM's.
 fn own_cpus(scene: &Scene<'_>, vm: &Vm<'_>, found: &mut Vec<Flaw>) {
-    let mut forbid = |cpus: &CpuSet, whose: &str| {
+    let mut forbid = |cpus: &CpuSet, whose: &dyn Display| {
         let affected = vm.seated_on(cpus);
         if affected.is_empty() {
             return;
@@ -163,10 +165,13 @@ fn own_cpus(scene: &Scene<'_>, vm: &Vm<'_>, found: &mut Vec<Flaw>) {
         found.push(flaw.at(vm.pin_line(affected.first())));
     };
     let topology = &scene.host.facts.topology;
-    forbid(&topology.disallowed, "which vmtune may not give out");
-    forbid(&scene.host.housekeeping, "kept for the host");
+    forbid(&topology.disallowed, &"which vmtune may not give out");
+    forbid(&scene.host.housekeeping, &"kept for the host");
     for other in scene.others(vm) {
-        forbid(&other.all, &format!("where threads of {} run", other.name));
+        forbid(
+            &other.all,
+            &format_args!("where threads of {} run", other.name),
+        );
     }
 }
 
@@ -190,19 +195,16 @@ fn own_cores(scene: &Scene<'_>, vm: &Vm<'_>, found: &mut Vec<Flaw>) {
         found.push(flaw.at(vm.pin_line(paired.first())));
     }
     let idle = siblings.difference(own);
-    let mut forbid = |cpus: &CpuSet, whose: &str| {
-        let used = idle.intersection(cpus);
-        if !used.is_empty() {
-            let what = format!(
-                "{whose} on {}, siblings of this VM's own",
-                words::cpus(&used),
-            );
+    let mut forbid = |cpus: &CpuSet, whose: &dyn Display| {
+        if idle.intersects(cpus) {
+            let used = words::cpus(&idle.intersection(cpus));
+            let what = format!("{whose} on {used}, siblings of this VM's own");
             found.push(Flaw::broken(RULE, what, remedy));
         }
     };
-    forbid(&service_cpus(&scene.host, vm.domain), "the VM's other threads");
+    forbid(&service_cpus(&scene.host, vm.domain), &"the VM's other threads");
     for other in scene.others(vm) {
-        forbid(&other.all, &format!("threads of {}", other.name));
+        forbid(&other.all, &format_args!("threads of {}", other.name));
     }
 }
 
@@ -217,6 +219,9 @@ fn floating(scene: &Scene<'_>, vm: &Vm<'_>, found: &mut Vec<Flaw>) {
     };
     let mut taken = CpuSet::new();
     for other in scene.others(vm) {
+        if other.alone.is_empty() {
+            continue;
+        }
         let affected = pinned_on(&other.alone);
         taken.extend(other.alone.iter());
         if !affected.is_empty() {

@@ -36,12 +36,13 @@ impl<'a> Vm<'a> {
         place: usize,
     ) -> Self {
         let domain = judged.domain;
-        let pins = vcpus(domain).map(|vcpu| vcpu_pin(domain, vcpu));
-        let all: Option<Vec<_>> = pins.collect();
         let single = |vcpu| {
             let pin = vcpu_pin(domain, vcpu).filter(|pin| pin.len() == 1)?;
             Some((vcpu, pin.first()?))
         };
+        let all_pinned = vcpus(domain).all(|v| vcpu_pin(domain, v).is_some());
+        let pins = vcpu_pins(domain).filter(|_| all_pinned);
+        let nodes = host.nodes(&union(pins));
         let seats: BTreeMap<_, _> = vcpus(domain).filter_map(single).collect();
         Self {
             place,
@@ -50,12 +51,7 @@ impl<'a> Vm<'a> {
             policy: policy.for_vm(domain.name.as_str()),
             seat_cpus: seats.values().copied().collect(),
             seats,
-            nodes: all
-                .iter()
-                .flatten()
-                .flat_map(|pin| pin.iter())
-                .filter_map(|cpu| host.node(cpu))
-                .collect(),
+            nodes,
             text: judged.text,
             document: OnceCell::new(),
         }
@@ -93,9 +89,9 @@ impl<'a> Vm<'a> {
     /// Returns all CPUs that the pins of some vCPUs name; `None` where one
     /// of them has no pin.
     pub(super) fn cpus_of(&self, vcpus: &VcpuSet) -> Option<CpuSet> {
-        let pins = vcpus.iter().map(|vcpu| vcpu_pin(self.domain, vcpu));
-        pins.collect::<Option<Vec<_>>>()
-            .map(|pins| pins.into_iter().flat_map(|pin| pin.iter()).collect())
+        vcpus.iter().try_fold(CpuSet::new(), |cpus, vcpu| {
+            Some(cpus.union(vcpu_pin(self.domain, vcpu)?))
+        })
     }
 
     /// Returns the line of what a path below `/domain` means, where the
@@ -136,6 +132,20 @@ fn common_pin(domain: &Domain) -> Option<&CpuSet> {
 /// Returns where libvirt lets a vCPU run; `None` for anywhere.
 pub(super) fn vcpu_pin(domain: &Domain, vcpu: VcpuId) -> Option<&CpuSet> {
     domain.cputune.vcpupin.get(&vcpu).or_else(|| common_pin(domain))
+}
+
+/// Walks the pins that hold for some vCPU: those of single ones, and the
+/// common one once.
+pub(super) fn vcpu_pins(domain: &Domain) -> impl Iterator<Item = &CpuSet> {
+    let own = || domain.cputune.vcpupin.range(..VcpuId(domain.vcpus));
+    let all_own = own().count() == domain.vcpus as usize;
+    let common = common_pin(domain).filter(|_| !all_own);
+    own().map(|(_, pin)| pin).chain(common)
+}
+
+/// Joins sets of CPUs.
+pub(super) fn union<'a>(sets: impl Iterator<Item = &'a CpuSet>) -> CpuSet {
+    sets.fold(CpuSet::new(), |all, set| all.union(set))
 }
 
 /// Returns where libvirt lets the emulator's threads run.

@@ -264,7 +264,7 @@ fn page_sizes_that_the_host_lacks() {
     );
     case.facts(|f| {
         f.kernel.command_line =
-            Fact::known("default_hugepagesz=1G".to_owned(), "")
+            Fact::known("default_hugepagesz=1G".to_owned(), "");
     })
     .silent();
 }
