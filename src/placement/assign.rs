@@ -230,18 +230,23 @@ impl<'a> Search<'a> {
     }
 
     /// Searches.
-    pub(super) fn run(mut self) -> Option<Found> {
+    pub(super) fn run(&mut self) -> Option<Found> {
         if !self.shape.may_share && self.matching() < self.shape.cells.len() {
             return None;
         }
         let start = Partial::start(self.board);
         self.step(&start, Objective::default());
-        let complete = self.steps < STEPS;
+        let complete = self.complete();
         let bound = self.rest[0];
-        self.best.map(|found| Found {
+        self.best.take().map(|found| Found {
             bound: if complete { found.cost } else { bound },
             ..found
         })
+    }
+
+    /// Returns whether the search came to its end.
+    pub(super) fn complete(&self) -> bool {
+        self.steps < STEPS
     }
 
     /// Returns every assignment that fits; `None` where there are more than
