@@ -76,6 +76,7 @@ impl Brute<'_> {
     fn worth_of_all(&self, taken: &CpuSet) -> i64 {
         let topology = &self.facts.topology;
         let mut sum = 0;
+        let (mut all_free, mut capacity) = (Vec::new(), 0);
         for node in &topology.nodes {
             let cores: Vec<&Core> = topology
                 .cores
@@ -100,6 +101,31 @@ impl Brute<'_> {
             };
             let of_l3s: i64 = pieces.values().map(|p| worth(p)).sum();
             sum += self.weight(node) * (of_l3s + worth(&cores));
+            if !cores.is_empty() {
+                let given = cores
+                    .iter()
+                    .filter(|core| !core.cpus.intersects(&self.kept));
+                capacity = capacity.max(given.count());
+                let free = cores.iter().filter(|c| Self::whole(c, taken));
+                all_free.push(free.count());
+            }
+        }
+        let mut size = 1;
+        while size <= capacity {
+            // Two cells of this size on two nodes, as often as that goes.
+            let mut homes: Vec<_> =
+                all_free.iter().map(|free| free / size).collect();
+            loop {
+                homes.sort_unstable_by(|a, b| b.cmp(a));
+                let [a, b, ..] = &mut homes[..] else { break };
+                if *b == 0 {
+                    break;
+                }
+                *a -= 1;
+                *b -= 1;
+                sum += i64::try_from(2 * size).unwrap();
+            }
+            size *= 2;
         }
         sum
     }

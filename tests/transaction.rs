@@ -1,6 +1,7 @@
 //! A disk that is full at any record of the journal.
 #![allow(
     clippy::disallowed_methods,
+    clippy::unwrap_used,
     reason = "the test runs itself again under a limit"
 )]
 
@@ -8,7 +9,6 @@ use std::process::Command;
 
 use vmtune::apply::{Machine, Outcome, apply, rollback};
 use vmtune::base::{CpuSet, Digest, DomainUuid};
-use vmtune::definition::digest;
 use vmtune::files::StateDir;
 use vmtune::hypervisor::Hypervisor as _;
 use vmtune::hypervisor::fake::Fake;
@@ -112,7 +112,7 @@ fn plan(fake: &Fake) -> Plan {
         plan.vms.push(VmPlan {
             name: info.name,
             uuid: Some(info.uuid),
-            digest: digest(&text),
+            digest: Digest::of(text.as_bytes()),
             placement: None,
             objective: Objective::default(),
             bound: Objective::default(),

@@ -2,8 +2,8 @@
 
 use super::render::changes_of;
 use super::{ApplyError, render};
-use crate::base::DomainName;
 use crate::base::Digest;
+use crate::base::DomainName;
 use crate::hypervisor::{DomainInfo, Hypervisor};
 use crate::model::{Change, Plan, VmPlan};
 

@@ -26,7 +26,11 @@ pub(super) fn run(
     let Selection { subjects, origins, neighbours, .. } = &selection;
     let judged: Vec<_> = subjects
         .iter()
-        .map(|s| Judged { text: &s.text, domain: &s.domain })
+        .map(|s| Judged {
+            text: &s.text,
+            domain: &s.domain,
+            live: s.live.as_ref(),
+        })
         .collect();
     let others = neighbours.iter().flat_map(|n| n.definitions.clone());
     let others: Vec<_> = others.collect();

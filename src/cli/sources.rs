@@ -11,7 +11,7 @@ use super::exit::{CliError, Kind};
 use super::screen::Screen;
 use super::select::Found;
 use crate::definition;
-use crate::host::{Source, collect};
+use crate::host::{self, Root, Source, collect};
 use crate::model::Fact;
 use crate::model::facts::{Facts, HypervisorFacts};
 
@@ -119,8 +119,11 @@ pub(super) fn facts(
 
 /// Copies what is read of this machine into a new folder.
 pub(super) fn capture(folder: &Path) -> Result<(), CliError> {
-    let what = format!("capturing this machine in {}", folder.display());
-    Err(CliError::usage(what))
+    host::capture(&Root::live(), folder).map_err(|error| {
+        let error = anyhow::Error::new(error).context("capturing this machine");
+        CliError::new(Kind::Failed, error)
+            .hint("--capture wants a folder that is empty or is not there yet")
+    })
 }
 
 /// Reads one `--domain` file.

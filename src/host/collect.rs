@@ -7,9 +7,7 @@ use super::{
     memory, net, pci, topology,
 };
 use crate::model::Fact;
-use crate::model::facts::{
-    CpuPower, Facts, Iommu, KernelFacts, MemoryFacts, Topology,
-};
+use crate::model::facts::{CpuPower, Facts, Iommu, KernelFacts, MemoryFacts};
 
 /// Collects the facts of a host.
 ///
@@ -19,8 +17,9 @@ use crate::model::facts::{
 /// # Errors
 /// When the source is not what it is said to be, or holds no CPUs.
 pub fn collect(source: &Source) -> Result<Facts, CollectError> {
-    match source {
-        Source::Live => of_root(&Root::live(), "this machine"),
+    let facts = match source {
+        // What the kernel says of this machine is not argued with.
+        Source::Live => return of_root(&Root::live(), "this machine"),
         Source::Tree(dir) => {
             let name = dir.file_name().unwrap_or(dir.as_os_str());
             let name = format!("captured tree {}", name.to_string_lossy());
@@ -35,6 +34,12 @@ pub fn collect(source: &Source) -> Result<Facts, CollectError> {
             &format!("{}{text}", Source::SYNTHETIC),
         ),
         Source::FactsJson { name, text } => of_json(name, text),
+    }?;
+    match consistent::inconsistency(&facts.topology) {
+        None => Ok(facts),
+        Some(what) => {
+            Err(CollectError::Inconsistent { name: facts.source, what })
+        }
     }
 }
 
@@ -156,16 +161,5 @@ fn of_json(name: &str, text: &str) -> Result<Facts, CollectError> {
             version: version.schema_version,
         });
     }
-    let facts: Facts = serde_json::from_str(text).map_err(broken)?;
-    check(name, &facts.topology)?;
-    Ok(facts)
-}
-
-fn check(name: &str, topology: &Topology) -> Result<(), CollectError> {
-    match consistent::inconsistency(topology) {
-        None => Ok(()),
-        Some(what) => {
-            Err(CollectError::Inconsistent { name: name.to_owned(), what })
-        }
-    }
+    serde_json::from_str(text).map_err(broken)
 }

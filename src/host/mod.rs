@@ -2,14 +2,15 @@
 //!
 //! | facts | of this machine and of captured trees |
 //! |---|---|
-//! | topology | hwloc (this machine), `hwloc.xml` (a capture), else `/sys/devices/system/{cpu,node}` |
-//! | isolated CPUs, a node's own CPUs | `/sys/devices/system/cpu/isolated`, `…/node/nodeN/cpulist` |
-//! | CPUs that VMs may use | `cpuset.cpus.effective` of `machine.slice` or `qemu.slice`, else hwloc |
+//! | topology | hwloc (this machine), `hwloc.xml` (a capture), else sysfs |
+//! | isolated and offline CPUs | `/sys/devices/system/cpu` |
+//! | a node's own CPUs | `/sys/devices/system/node/nodeN/cpumap` |
+//! | CPUs of VMs | `cpuset.cpus.effective` of their slice, else hwloc |
 //! | CPU vendor, model, flags | the first processor of `/proc/cpuinfo` |
 //! | pools, free memory | `/sys/devices/system/node/nodeN/{hugepages,meminfo}` |
 //! | THP, KSM, NUMA balancing | `/sys/kernel/mm`, `/proc/sys/kernel` |
 //! | command line, sysctls | `/proc/cmdline`, `/proc/sys` |
-//! | boot loader | which files of its tools exist under `/etc` and `/usr`, one EFI variable |
+//! | boot loader | files of its tools in `/etc` and `/usr`, an EFI variable |
 //! | modules | `/sys/module` |
 //! | IOMMU | `/sys/class/iommu`, each function's `iommu_group` |
 //! | power | `/sys/devices/system/cpu/{cpufreq,cpu0/cpuidle}` |
@@ -47,6 +48,8 @@ pub mod text;
 mod topology;
 
 use std::path::PathBuf;
+
+use crate::model::facts::Facts;
 
 pub use capture::{CaptureError, capture};
 pub use collect::collect;
@@ -107,7 +110,7 @@ pub enum CollectError {
         source: serde_json::Error,
     },
     /// A facts JSON has another version.
-    #[error("{name} has schema version {version}, not {ours}", ours = crate::model::facts::Facts::SCHEMA_VERSION)]
+    #[error("{name} has schema version {version}, not {ours}", ours = Facts::SCHEMA_VERSION)]
     Version {
         /// The text's name.
         name: String,

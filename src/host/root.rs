@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
 
@@ -291,6 +291,11 @@ impl Root {
         let place = checked(name).map(|name| format!("{parent}/{name}"))?;
         let target = text_of(fs::read_link(self.dir.join(&place))?)?;
         self.note(|log| log.link(&place, &target));
+        if self.log.is_some() {
+            // What it points to is noted as well, so that no link of a
+            // capture hangs in the air; what points nowhere does so here too.
+            let _there = self.exists(path);
+        }
         Ok(target)
     }
 
@@ -378,24 +383,4 @@ fn text_of(path: PathBuf) -> io::Result<String> {
 
 fn error(path: impl Display, source: io::Error) -> ReadError {
     ReadError { path: format!("/{path}"), source }
-}
-
-/// Reads a file that the user named, with the same bound.
-///
-/// # Errors
-/// As [`Root::read`].
-pub(super) fn read_user_file(path: &Path) -> Result<String, ReadError> {
-    let read = || {
-        let mut text = String::new();
-        let file = fs::File::open(path)?;
-        file.take(Root::MAX_FILE + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > Root::MAX_FILE {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(text)
-    };
-    read().map_err(|source| ReadError {
-        path: path.display().to_string(),
-        source,
-    })
 }

@@ -1,9 +1,10 @@
 //! Where facts come from.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::root::read_user_file;
-use super::{CollectError, hwloc};
+use super::{CollectError, ReadError, Root, hwloc};
 
 /// Where facts come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,4 +72,21 @@ impl Source {
             _ => Err(unknown()),
         }
     }
+}
+
+/// Reads a file that the user named, no larger than [`Root`] reads any.
+fn read_user_file(path: &Path) -> Result<String, ReadError> {
+    let read = || {
+        let mut text = String::new();
+        let file = File::open(path)?;
+        file.take(Root::MAX_FILE + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > Root::MAX_FILE {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(text)
+    };
+    read().map_err(|source| ReadError {
+        path: path.display().to_string(),
+        source,
+    })
 }

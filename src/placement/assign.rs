@@ -3,8 +3,9 @@
 use super::board::Board;
 use super::curve::Take;
 use super::demand::{Demand, DeviceDemand};
+use super::pairs::Pairs;
 use super::shape::Shape;
-use super::table::{Table, Want};
+use super::table::{Share, Table, Want};
 use crate::base::{Bytes, NodeId};
 use crate::model::Objective;
 use crate::model::policy::DeviceLocality;
@@ -14,13 +15,16 @@ use crate::model::policy::DeviceLocality;
 /// of a second; eight like cells on sixteen nodes need 20,000.
 const STEPS: u64 = 400_000;
 
+/// What is taken from each group, for every node that is used.
+pub(super) type Shares = Vec<(usize, Vec<Take>)>;
+
 /// Where the cells of a VM go.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     /// The node of each cell, as an index into the board's nodes.
     pub(super) nodes: Vec<usize>,
     /// What is taken from each group of every node that is used.
-    pub(super) shares: Vec<(usize, Vec<Take>)>,
+    pub(super) shares: Shares,
     /// Levels 1 to 7, without the minima of levels 1 and 3.
     pub(super) cost: Objective,
     /// What the cost cannot go below; equal where the search was complete.
@@ -47,6 +51,7 @@ pub(super) struct Search<'a> {
     /// Without and with room left for the emulator, by node.
     tables: Vec<Table>,
     spare_tables: Vec<Table>,
+    pairs: Pairs,
     /// Nodes in the order in which they are tried: the cheapest first.
     order: Vec<usize>,
     /// The least that the cells from here on can cost.
@@ -115,6 +120,7 @@ impl<'a> Search<'a> {
                 0 => Vec::new(),
                 spare => tables(spare),
             },
+            pairs: Pairs::of(board, shape),
             order: (0..board.nodes.len()).collect(),
             rest: Vec::new(),
             best: None,
@@ -151,7 +157,7 @@ impl<'a> Search<'a> {
     pub(super) fn fits(&self, cell: usize, node: usize) -> bool {
         let units = self.shape.cells[cell].units;
         self.memory_fits(cell, node)
-            && self.table(node, cell == 0).share(units).is_some()
+            && self.table(node, cell == 0).shares(units).first().is_some()
     }
 
     /// Returns whether a node has a cell's memory.
@@ -171,7 +177,7 @@ impl<'a> Search<'a> {
         if !self.memory_fits(cell, node) {
             return None;
         }
-        let share = self.table(node, cell == 0).share(units)?;
+        let share = self.table(node, cell == 0).shares(units).first()?;
         Some(share.cost + self.apart(cell, node))
     }
 
@@ -224,18 +230,23 @@ impl<'a> Search<'a> {
     }
 
     /// Searches.
-    pub(super) fn run(mut self) -> Option<Found> {
+    pub(super) fn run(&mut self) -> Option<Found> {
         if !self.shape.may_share && self.matching() < self.shape.cells.len() {
             return None;
         }
         let start = Partial::start(self.board);
         self.step(&start, Objective::default());
-        let complete = self.steps < STEPS;
+        let complete = self.complete();
         let bound = self.rest[0];
-        self.best.map(|found| Found {
+        self.best.take().map(|found| Found {
             bound: if complete { found.cost } else { bound },
             ..found
         })
+    }
+
+    /// Returns whether the search came to its end.
+    pub(super) fn complete(&self) -> bool {
+        self.steps < STEPS
     }
 
     /// Returns every assignment that fits; `None` where there are more than
@@ -344,14 +355,38 @@ impl<'a> Search<'a> {
 
     /// What a partial assignment costs; `None` where it does not fit.
     fn cost(&self, partial: &Partial) -> Option<Objective> {
-        let mut cost = partial.apart + self.wide(partial);
+        let apart = partial.apart + self.wide(partial);
+        Some(apart + self.share_out(partial)?.0)
+    }
+
+    /// Chooses the way to share out the units on every node that is used:
+    /// the least cost of the nodes and of the pairs of homes among them.
+    fn share_out(&self, partial: &Partial) -> Option<(Objective, Shares)> {
+        let first = partial.places.first().map(|&place| self.order[place]);
+        let mut ways: Vec<(Objective, Vec<(usize, &Share)>)> =
+            vec![(Objective::default(), Vec::new())];
         for node in self.used(partial) {
-            let first = partial.places.first();
-            let holds_first = first.is_some_and(|&p| self.order[p] == node);
-            let table = self.table(node, holds_first);
-            cost = cost + table.share(partial.load[node])?.cost;
+            let table = self.table(node, first == Some(node));
+            let shares = table.shares(partial.load[node]);
+            ways = ways
+                .iter()
+                .flat_map(|(cost, before)| {
+                    shares.iter().map(move |share| {
+                        let mut all = before.clone();
+                        all.push((node, share));
+                        (*cost + share.cost, all)
+                    })
+                })
+                .collect();
         }
-        Some(cost)
+        let priced = ways.into_iter().map(|(mut cost, shares)| {
+            let used = shares.iter().map(|(node, s)| (*node, s.whole));
+            cost.0[5] += self.pairs.loss(used);
+            (cost, shares)
+        });
+        let (cost, shares) = priced.min_by_key(|(cost, _)| *cost)?;
+        let shares = shares.into_iter().map(|(n, s)| (n, s.takes.clone()));
+        Some((cost, shares.collect()))
     }
 
     /// What L3 domains that span nodes cost.
@@ -386,12 +421,7 @@ impl<'a> Search<'a> {
         if self.best.as_ref().is_some_and(|best| best.cost <= cost) {
             return;
         }
-        let shares = self.used(partial).into_iter().filter_map(|node| {
-            let table = self.table(node, nodes.first() == Some(&node));
-            let share = table.share(partial.load[node])?;
-            Some((node, share.takes.clone()))
-        });
-        let shares = shares.collect();
+        let Some((_, shares)) = self.share_out(partial) else { return };
         self.best = Some(Found { nodes, shares, cost, bound: cost });
     }
 

@@ -203,7 +203,7 @@ impl Board {
 
     /// Returns where a node's memory comes from: itself, or the nearest node
     /// with memory where it has none.
-    fn memory_home(&self, node: NodeId) -> NodeId {
+    pub(super) fn memory_home(&self, node: NodeId) -> NodeId {
         let has = |id: &NodeId| {
             let memory = self.memory.get(id);
             memory.is_none_or(|m| m.ordinary != Some(Bytes(0)))

@@ -18,6 +18,23 @@ pub(super) fn worth(free: u32, capacity: u32) -> i64 {
     powers + whole
 }
 
+/// Returns what the free cores of all nodes together are worth to later VMs
+/// with two cells, each on a node of its own.
+///
+/// The same home sizes count, but a home counts only with a partner on
+/// another node. On a host of two nodes this keeps them level; on a host of
+/// many nodes there are partners enough, and filling goes on.
+pub(super) fn pair_worth(free: &[u32], capacity: u32) -> i64 {
+    let sizes = std::iter::successors(Some(1u32), |size| size.checked_mul(2));
+    let pairs = sizes.take_while(|&size| size <= capacity).map(|size| {
+        let homes = || free.iter().map(|cores| cores / size);
+        let all: u32 = homes().sum();
+        let most = homes().max().unwrap_or(0);
+        i64::from((all / 2).min(all - most)) * 2 * i64::from(size)
+    });
+    pairs.sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +45,18 @@ mod tests {
         assert!(loss(8, 4) > loss(4, 0));
         assert!(loss(8, 6) > loss(6, 4));
         assert_eq!(loss(8, 8), 0);
+    }
+
+    #[test]
+    fn a_home_without_a_partner_is_worth_nothing_to_two_cells() {
+        assert_eq!(pair_worth(&[8], 8), 0);
+        assert_eq!(pair_worth(&[8, 0], 8), 0);
+        assert_eq!(pair_worth(&[1, 1], 8), 2);
+        assert!(pair_worth(&[4, 4], 8) > pair_worth(&[6, 2], 8));
+        let fill = pair_worth(&[8, 8, 8, 4], 8) - pair_worth(&[8, 8, 8, 0], 8);
+        let breaks =
+            pair_worth(&[8, 8, 8, 4], 8) - pair_worth(&[8, 8, 4, 4], 8);
+        assert!(fill <= breaks);
     }
 
     #[test]

@@ -39,7 +39,16 @@ pub struct Demand {
     /// Its I/O threads.
     pub iothreads: Vec<u32>,
     /// Pins that shall stay.
-    pub kept: Option<BTreeMap<VcpuId, CpuSet>>,
+    pub kept: Option<Kept>,
+}
+
+/// Pins that shall stay, and what goes with them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The CPUs of each vCPU that has a pin.
+    pub pins: BTreeMap<VcpuId, CpuSet>,
+    /// The guest's threads per core, where the definition tells.
+    pub threads: Option<u32>,
 }
 
 /// The guest's NUMA nodes.
@@ -79,9 +88,12 @@ impl Demand {
     pub fn of(domain: &Domain, facts: &Facts, policy: &Policy) -> Self {
         let table = policy.vm_table(domain.name.as_str());
         let count = table.and_then(|vm| vm.cells);
+        let kept = (policy.cpu.pins == Pins::Keep
+            && !domain.cputune.vcpupin.is_empty())
+        .then(|| kept(domain));
         let cells = match count {
-            Some(count) => CellWish::Count(count.max(1)),
-            None => given(domain),
+            Some(count) if kept.is_none() => CellWish::Count(count.max(1)),
+            _ => given(domain),
         };
         let devices = domain.devices.hostdevs.iter().map(|hostdev| {
             let function = facts.pci.value().and_then(|all| {
@@ -91,9 +103,6 @@ impl Demand {
             let nodes = known.and_then(|f| f.nodes.value()).cloned();
             DeviceDemand { address: hostdev.source, nodes }
         });
-        let kept = (policy.cpu.pins == Pins::Keep
-            && !domain.cputune.vcpupin.is_empty())
-        .then(|| domain.cputune.vcpupin.clone());
         Self {
             name: domain.name.clone(),
             vcpus: domain.vcpus,
@@ -109,6 +118,15 @@ impl Demand {
             iothreads: domain.iothreads.clone(),
             kept,
         }
+    }
+}
+
+fn kept(domain: &Domain) -> Kept {
+    let topology = domain.cpu.as_ref().and_then(|cpu| cpu.topology);
+    let true_to_vcpus = topology.filter(|t| t.vcpus() == domain.vcpus);
+    Kept {
+        pins: domain.cputune.vcpupin.clone(),
+        threads: true_to_vcpus.map(|topology| topology.threads),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Several VMs exactly: branch and bound over all ways to place each.
 
-use super::assign::{Assignment, Found, Search};
+use super::assign::{Assignment, Found, Search, Shares};
 use super::board::{Board, FreeCore};
-use super::curve::Take;
 use super::demand::Demand;
+use super::pairs::Pairs;
 use super::relax;
 use super::shape::Shape;
 use super::table::{Share, Want, every_share};
@@ -121,15 +121,13 @@ fn ways(board: &Board, demand: &Demand, shape: &Shape) -> Option<Vec<Found>> {
     Some(ways)
 }
 
-type Shares = Vec<(usize, Vec<Take>)>;
-
 /// Returns every way to share out the units of an assignment.
 fn shares(
     board: &Board,
     shape: &Shape,
     assignment: &Assignment,
 ) -> Vec<(Objective, Shares)> {
-    let mut all: Vec<(Objective, Shares)> =
+    let mut all: Vec<(Objective, Vec<(usize, Share)>)> =
         vec![(Objective::default(), Vec::new())];
     for &(node, units) in &assignment.loads {
         let first = assignment.nodes.first() == Some(&node);
@@ -143,16 +141,22 @@ fn shares(
         let every = every_share(&board.nodes[node], want, WAYS);
         let mut next = Vec::new();
         for (cost, before) in &all {
-            for Share { cost: more, takes } in &every {
+            for share in &every {
                 let mut shares = before.clone();
-                shares.push((node, takes.clone()));
-                next.push((*cost + *more, shares));
+                shares.push((node, share.clone()));
+                next.push((*cost + share.cost, shares));
                 if next.len() > WAYS {
-                    return next;
+                    break;
                 }
             }
         }
         all = next;
     }
-    all
+    let pairs = Pairs::of(board, shape);
+    let priced = all.into_iter().map(|(mut cost, shares)| {
+        cost.0[5] += pairs.loss(shares.iter().map(|(n, s)| (*n, s.whole)));
+        let takes = shares.into_iter().map(|(n, share)| (n, share.takes));
+        (cost, takes.collect())
+    });
+    priced.collect()
 }

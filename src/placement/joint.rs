@@ -1,11 +1,11 @@
 //! Places several VMs together.
 
 use super::board::Board;
-use super::demand::Demand;
+use super::demand::{CellDemand, CellWish, Demand};
 use super::exact::Exact;
 use super::keep::keep;
 use super::relax;
-use super::shape::Shape;
+use super::shape::{Shape, ShapeCell};
 use super::shortage::{Short, Shortage};
 use super::solve::{Hosts, Solved, beyond, solve};
 use crate::model::facts::Topology;
@@ -46,9 +46,10 @@ pub fn place(
     let mut objectives = vec![Objective::default(); demands.len()];
     let mut bounds = objectives.clone();
     for (at, demand) in demands.iter().enumerate() {
-        if let Some(pins) = &demand.kept {
-            let kept = keep(board, topology, demand, pins);
-            now.take(&kept.cpus());
+        if let Some(own) = &demand.kept {
+            let kept = keep(&now, topology, demand, own)
+                .map_err(|what| Shortage { vm: demand.name.clone(), what })?;
+            now.give(&kept);
             placements[at] = Some(kept);
         }
     }
@@ -58,8 +59,9 @@ pub fn place(
             .map(|(at, _)| at)
     };
     let exclusive: Vec<usize> = of_mode(PlacementMode::Dedicated).collect();
-    let (answer, proved) =
-        together(Hosts { now: &now, bare }, demands, &exclusive)?;
+    let hosts = Hosts { now: &now, bare };
+    let (answer, proved) = together(hosts, demands, &exclusive)?;
+    let (answer, proved) = firm(hosts, demands, &exclusive, answer, proved);
     for (at, solved) in answer.solved {
         let Solved { shape, found } = &solved;
         placements[at] = Some(now.settle(&demands[at], shape, found));
@@ -121,6 +123,71 @@ fn together(
     let proved = if complete && same_forms { 6 } else { 0 };
     let bounds = apportion(&answer, which, &alone, least, proved);
     Ok((answer, bounds))
+}
+
+/// Rounds in which an answer is tried again in its own form.
+const ROUNDS: usize = 4;
+
+/// Places VMs that were spread over cells again, as if they had these cells
+/// already: the search among several VMs tries the forms that each has alone,
+/// and a definition that a plan led to is searched in the plan's form. What
+/// comes back unchanged is what a second plan finds.
+fn firm(
+    hosts: Hosts<'_>,
+    demands: &[Demand],
+    which: &[usize],
+    mut answer: Answer,
+    mut proved: Vec<Objective>,
+) -> (Answer, Vec<Objective>) {
+    for _ in 0..ROUNDS {
+        let mut given = demands.to_vec();
+        let mut spread = false;
+        for (at, solved) in &answer.solved {
+            let cells = &solved.shape.cells;
+            if which.len() > 1
+                && demands[*at].cells == CellWish::Auto
+                && cells.len() > 1
+            {
+                spread = true;
+                given[*at].cells = CellWish::Given(as_given(cells));
+            }
+        }
+        if !spread {
+            break;
+        }
+        let Ok((mut next, _)) = together(hosts, &given, which) else { break };
+        for (at, solved) in &mut next.solved {
+            if given[*at].cells != demands[*at].cells {
+                let fewest = beyond(hosts, &demands[*at], &solved.shape);
+                solved.found.cost.0[0] += fewest.0[0];
+            }
+        }
+        next.total = next.solved.iter().map(|(_, s)| s.found.cost).sum();
+        let same = |a: &(usize, Solved), b: &(usize, Solved)| {
+            a.0 == b.0
+                && a.1.found.nodes == b.1.found.nodes
+                && a.1.found.shares == b.1.found.shares
+        };
+        let settled = answer.solved.len() == next.solved.len()
+            && answer.solved.iter().zip(&next.solved).all(|(a, b)| same(a, b));
+        for (bound, cost) in proved.iter_mut().zip(own_costs(&next, which)) {
+            *bound = (*bound).min(cost);
+        }
+        answer = next;
+        if settled {
+            break;
+        }
+    }
+    (answer, proved)
+}
+
+fn as_given(cells: &[ShapeCell]) -> Vec<CellDemand> {
+    let given = cells.iter().map(|cell| CellDemand {
+        id: cell.id,
+        vcpus: cell.vcpus.iter().copied().collect(),
+        memory: cell.memory,
+    });
+    given.collect()
 }
 
 impl Answer {

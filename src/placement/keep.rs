@@ -3,21 +3,25 @@
 use std::collections::BTreeMap;
 
 use super::board::Board;
-use super::demand::{CellWish, Demand};
+use super::demand::{CellWish, Demand, Kept};
 use super::homes::home;
-use crate::base::{CellId, CpuSet, NodeId, VcpuId, VcpuSet};
+use super::shape::sizes;
+use super::shortage::Short;
+use crate::base::{Bytes, CellId, CpuSet, NodeId, PageSize, VcpuId, VcpuSet};
 use crate::model::facts::Topology;
+use crate::model::policy::{PlacementMode, Smt};
 use crate::model::{CellPlacement, VmPlacement};
 
 /// Returns the placement that a VM's own pins make. vCPUs without a pin
 /// float over the others' CPUs. Memory goes to the node that most of a cell's
-/// vCPUs are pinned to.
+/// vCPUs are pinned to, and must be there.
 pub(super) fn keep(
     board: &Board,
     topology: &Topology,
     demand: &Demand,
-    pins: &BTreeMap<VcpuId, CpuSet>,
-) -> VmPlacement {
+    kept: &Kept,
+) -> Result<VmPlacement, Short> {
+    let pins = &kept.pins;
     let all = pins.values().fold(CpuSet::new(), |all, one| all.union(one));
     let vcpus: BTreeMap<_, _> = (0..demand.vcpus)
         .map(VcpuId)
@@ -42,19 +46,26 @@ pub(super) fn keep(
                 vcpus: members,
                 memory,
                 node,
-                memory_node: node,
+                memory_node: board.memory_home(node),
             }
         })
         .collect();
+    let pages = pages(board, demand, &cells)?;
     let nodes: Vec<_> = cells.iter().map(|cell| cell.node).collect();
     let emulator = home(board, &nodes).unwrap_or_else(|| all.clone());
-    VmPlacement {
+    let alone = demand.mode == PlacementMode::Dedicated
+        && vcpus.values().all(|cpus| cpus.len() == 1)
+        && all.len() == vcpus.len()
+        && !all.intersects(&board.taken);
+    Ok(VmPlacement {
         name: demand.name.clone(),
-        exclusive: vcpus.values().all(|cpus| cpus.len() == 1),
-        threads: demand.threads.unwrap_or_else(|| pairs(topology, &vcpus)),
+        exclusive: alone,
+        threads: demand
+            .threads
+            .unwrap_or_else(|| threads(topology, demand, kept)),
         vcpus,
         cells,
-        pages: None,
+        pages,
         iothreads: demand
             .iothreads
             .iter()
@@ -63,7 +74,44 @@ pub(super) fn keep(
         emulator,
         reserved: CpuSet::new(),
         because: vec!["the definition's own pins are kept".to_owned()],
+    })
+}
+
+/// Chooses the pages for cells whose nodes are settled.
+fn pages(
+    board: &Board,
+    demand: &Demand,
+    cells: &[CellPlacement],
+) -> Result<Option<PageSize>, Short> {
+    let mut nearest = None;
+    for size in sizes(demand, board) {
+        match lacking(board, cells, size) {
+            None => return Ok(size),
+            Some(short) => nearest = Some(short),
+        }
     }
+    Err(nearest.unwrap_or(Short::CutOff))
+}
+
+/// Returns what a node lacks of the cells' memory in pages of a size.
+fn lacking(
+    board: &Board,
+    cells: &[CellPlacement],
+    size: Option<PageSize>,
+) -> Option<Short> {
+    if let Some(size) = size {
+        let odd = |c: &&CellPlacement| !c.memory.0.is_multiple_of(size.bytes());
+        if let Some(cell) = cells.iter().find(odd) {
+            return Some(Short::Granularity { memory: cell.memory, size });
+        }
+    }
+    cells.iter().find_map(|cell| {
+        let node = cell.memory_node;
+        let here = cells.iter().filter(|c| c.memory_node == node);
+        let needed = Bytes(here.map(|c| c.memory.0).sum());
+        let free = board.memory.get(&node)?.free(size);
+        (free < needed).then_some(Short::Memory { node, free, needed, size })
+    })
 }
 
 /// Returns the node that most of these vCPUs' CPUs are on.
@@ -83,16 +131,24 @@ fn main_node(
     best.map_or(NodeId(0), |node| node.id)
 }
 
-/// Returns 2 where each even vCPU and the next are pinned to the siblings of
-/// one core, 1 otherwise.
-fn pairs(topology: &Topology, vcpus: &BTreeMap<VcpuId, CpuSet>) -> u32 {
-    let pins: Vec<_> = vcpus.values().collect();
-    let siblings = |pair: &[&CpuSet]| match pair {
-        [a, b] if a.len() == 1 && b.len() == 1 && a != b => {
-            let core = a.first().and_then(|cpu| topology.core_of(cpu));
-            core.is_some_and(|core| b.is_subset(&core.cpus))
-        }
-        _ => false,
+/// Returns the guest's threads per core: as many as the definition says, else
+/// the most, where that many vCPUs in a row are always siblings.
+fn threads(topology: &Topology, demand: &Demand, kept: &Kept) -> u32 {
+    let pins: Vec<_> = kept.pins.values().collect();
+    let all_pinned = pins.len() == demand.vcpus as usize;
+    let siblings = |group: &[&CpuSet]| {
+        let all = group.iter().fold(CpuSet::new(), |all, one| all.union(one));
+        let core = all.first().and_then(|cpu| topology.core_of(cpu));
+        all.len() == group.len()
+            && core.is_some_and(|core| all.is_subset(&core.cpus))
     };
-    if !pins.is_empty() && pins.chunks(2).all(siblings) { 2 } else { 1 }
+    let fits = |&threads: &u32| {
+        let width = threads.max(1) as usize;
+        pins.len().is_multiple_of(width) && pins.chunks(width).all(siblings)
+    };
+    if !all_pinned || demand.smt != Smt::Siblings {
+        return 1;
+    }
+    let most = || (2..=topology.smt_width()).rev().find(fits);
+    kept.threads.filter(fits).or_else(most).unwrap_or(1)
 }

@@ -22,6 +22,7 @@ mod homes;
 mod housekeeping;
 mod joint;
 mod keep;
+mod pairs;
 mod relax;
 mod settle;
 mod shape;
@@ -30,7 +31,7 @@ mod solve;
 mod table;
 
 pub use board::Board;
-pub use demand::{CellDemand, CellWish, Demand, DeviceDemand};
+pub use demand::{CellDemand, CellWish, Demand, DeviceDemand, Kept};
 pub use held::Held;
 pub use housekeeping::housekeeping;
 pub use joint::{Solution, place};

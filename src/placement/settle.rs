@@ -76,6 +76,16 @@ impl Board {
         placement
     }
 
+    /// Takes what a VM has by its own pins from the board.
+    pub(super) fn give(&mut self, placement: &VmPlacement) {
+        self.take(&placement.cpus());
+        for cell in &placement.cells {
+            if let Some(memory) = self.memory.get_mut(&cell.memory_node) {
+                memory.take(placement.pages, cell.memory);
+            }
+        }
+    }
+
     /// Chooses the CPUs of every unit, by node, in the order of L3 domains.
     fn seats(
         &self,

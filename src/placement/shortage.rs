@@ -27,6 +27,13 @@ pub enum Short {
         /// Guest threads per core.
         threads: u32,
     },
+    /// A node has the cores for a cell, and none besides for the emulator.
+    Spare {
+        /// That node.
+        node: NodeId,
+        /// Guest cores that the cell needs.
+        needed: u32,
+    },
     /// No node has the memory.
     Memory {
         /// The node that has the most, of those with the cores.
@@ -52,6 +59,13 @@ pub enum Short {
         /// Nodes with CPUs to give.
         nodes: u32,
     },
+    /// There are not as many vCPUs as cells were asked for.
+    EmptyCells {
+        /// Cells that were asked for.
+        cells: u32,
+        /// vCPUs that there are.
+        vcpus: u32,
+    },
     /// It would fit, but not near the device.
     Locality {
         /// The device.
@@ -73,6 +87,11 @@ pub enum Short {
         threads: u32,
         /// Why they cannot be.
         why: &'static str,
+    },
+    /// Each cell fits alone, but not all of them together.
+    CellsTogether {
+        /// How many cells there are.
+        cells: u32,
     },
     /// Each VM fits alone, but not all of them together.
     Together,
@@ -99,6 +118,11 @@ impl fmt::Display for Short {
                 "no node has a CPU to give besides housekeeping and what \
                  others hold, {needed} are needed"
             ),
+            Self::Spare { node, needed } => write!(
+                f,
+                "node {node} has room for the {needed} guest cores of a cell, \
+                 and no whole core besides for the emulator"
+            ),
             Self::Memory { node, free, needed, size: Some(size) } => write!(
                 f,
                 "node {node} has {} free {size} pages, {} are needed",
@@ -118,6 +142,11 @@ impl fmt::Display for Short {
                 "{cells} cells are asked for, each on a node of its own, and \
                  {nodes} nodes have CPUs to give"
             ),
+            Self::EmptyCells { cells, vcpus } => write!(
+                f,
+                "{cells} cells are asked for, and it has {vcpus} vCPUs to \
+                 share out"
+            ),
             Self::Locality { device, node: Some(node) } => write!(
                 f,
                 "no cell fits on node {node}, where its device {device} is"
@@ -134,6 +163,11 @@ impl fmt::Display for Short {
             Self::Threads { threads, why } => {
                 write!(f, "{threads} threads per core cannot be: {why}")
             }
+            Self::CellsTogether { cells } => write!(
+                f,
+                "each of its {cells} cells fits alone, but not all of them \
+                 together"
+            ),
             Self::Together => {
                 f.write_str("each VM fits alone, but not all of them together")
             }

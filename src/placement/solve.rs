@@ -60,6 +60,11 @@ fn precheck(hosts: Hosts<'_>, demand: &Demand) -> Result<(), Short> {
     {
         return Err(Short::TooManyCells { cells, nodes });
     }
+    if let CellWish::Count(cells) = demand.cells
+        && cells > demand.vcpus
+    {
+        return Err(Short::EmptyCells { cells, vcpus: demand.vcpus });
+    }
     if demand.locality == DeviceLocality::Require
         && let Some(lost) = demand.devices.iter().find(|d| d.nodes.is_none())
     {
@@ -89,11 +94,9 @@ pub(super) fn solve_shape(
     kind: usize,
 ) -> Result<Solved, Short> {
     let shape = shape(demand, hosts.now, size, count, kind)?;
-    let search = Search::new(hosts.now, demand, &shape);
-    let short = |search: &Search<'_>| diagnose(search, hosts, demand, &shape);
+    let mut search = Search::new(hosts.now, demand, &shape);
     let Some(mut found) = search.run() else {
-        let search = Search::new(hosts.now, demand, &shape);
-        return Err(short(&search));
+        return Err(diagnose(&search, hosts, demand, &shape));
     };
     let beyond = beyond(hosts, demand, &shape);
     found.cost = found.cost + beyond;
@@ -162,6 +165,9 @@ fn diagnose(
                 size: shape.size,
             };
         }
+        if let Some((node, _)) = richest {
+            return Short::Spare { node: nodes[node].id, needed: cell.units };
+        }
         let most = search
             .room()
             .max_by_key(|(node, units)| (*units, std::cmp::Reverse(*node)))
@@ -169,7 +175,7 @@ fn diagnose(
         return Short::Cores {
             node: most.map(|(node, _)| nodes[node].id),
             free: most.map_or(0, |(_, units)| units),
-            needed: cell.units + shape.spare,
+            needed: cell.units,
             threads: shape.unit.threads,
         };
     }
@@ -178,11 +184,32 @@ fn diagnose(
     if placed < cells && !shape.may_share {
         return Short::Nodes { cells, placed };
     }
-    if demand.locality == DeviceLocality::Require
-        && let Some(device) = demand.devices.first()
-    {
-        let node = device.nodes.as_ref().and_then(crate::base::NodeSet::first);
-        return Short::Locality { device: device.address, node };
+    if let Some(short) = too_far(hosts, demand, shape) {
+        return short;
+    }
+    if search.complete() {
+        return Short::CellsTogether { cells };
     }
     Short::CutOff
+}
+
+/// Names the device that is in the way where all would fit away from it.
+fn too_far(hosts: Hosts<'_>, demand: &Demand, shape: &Shape) -> Option<Short> {
+    if demand.locality != DeviceLocality::Require {
+        return None;
+    }
+    let locality = DeviceLocality::Prefer;
+    let lenient = Demand { locality, ..demand.clone() };
+    let found = Search::new(hosts.now, &lenient, shape).run()?;
+    let far = demand.devices.iter().find(|device| {
+        let near = device.nodes.as_ref();
+        let at = |&node: &usize| hosts.now.nodes[node].id;
+        !found
+            .nodes
+            .iter()
+            .map(at)
+            .any(|id| near.is_some_and(|n| n.contains(id)))
+    })?;
+    let node = far.nodes.as_ref().and_then(crate::base::NodeSet::first);
+    Some(Short::Locality { device: far.address, node })
 }

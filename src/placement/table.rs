@@ -12,15 +12,18 @@ use crate::model::Objective;
 /// The least costs of one node.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    /// By number of units; `None` where so many do not fit.
-    best: Vec<Option<Share>>,
+    /// By number of units: the best way for each number of whole cores used,
+    /// the cheapest first; none where so many units do not fit.
+    best: Vec<Vec<Share>>,
 }
 
 /// How a number of units is shared out among the groups of a node.
 #[derive(Debug, Clone)]
 pub(super) struct Share {
-    /// Levels 3, 4, 6 and 7.
+    /// Levels 3, 4, 6 (of this node) and 7.
     pub(super) cost: Objective,
+    /// Whole cores used.
+    pub(super) whole: u32,
     /// What is taken from each group of the node, in its order.
     pub(super) takes: Vec<Take>,
 }
@@ -65,13 +68,18 @@ impl Table {
         };
         let best = (0..last.len()).map(|units| {
             let ways = last[units].iter().enumerate();
-            let costs = ways.filter_map(|(at, way)| {
-                Some((finish(node, want, way.cost, way.whole)?, at))
-            });
-            let (cost, at) = costs.min()?;
-            let units = trace(&layers, &groups, units, at, node.groups.len());
-            let takes = units.into_iter().map(Take::cheapest).collect();
-            Some(Share { cost, takes })
+            let mut shares: Vec<_> = ways
+                .filter_map(|(at, way)| {
+                    let cost = finish(node, want, way.cost, way.whole)?;
+                    let len = node.groups.len();
+                    let units = trace(&layers, &groups, units, at, len);
+                    let takes = units.into_iter().map(Take::cheapest);
+                    let takes = takes.collect();
+                    Some(Share { cost, whole: way.whole, takes })
+                })
+                .collect();
+            shares.sort_by_key(|share| (share.cost, share.whole));
+            shares
         });
         Self { best: best.collect() }
     }
@@ -85,24 +93,25 @@ impl Table {
         let mut cost = Objective::default();
         cost.0[6] = -i64::try_from(free).unwrap_or(i64::MAX);
         let takes = vec![Take::default(); node.groups.len()];
-        let some = Share { cost, takes: takes.clone() };
-        let none = Share { cost: Objective::default(), takes };
+        let some = Share { cost, whole: 0, takes: takes.clone() };
+        let none = Share { cost: Objective::default(), whole: 0, takes };
         let most = if free > 0 { want.most as usize } else { 0 };
         let best = std::iter::once(none)
             .chain(std::iter::repeat_n(some, most))
-            .map(Some)
+            .map(|share| vec![share])
             .collect();
         Self { best }
     }
 
-    /// Returns the best way to have so many units on this node.
-    pub(super) fn share(&self, units: u32) -> Option<&Share> {
-        self.best.get(units as usize)?.as_ref()
+    /// Returns the best ways to have so many units on this node, the cheapest
+    /// first; they differ in the number of whole cores used.
+    pub(super) fn shares(&self, units: u32) -> &[Share] {
+        self.best.get(units as usize).map_or(&[], Vec::as_slice)
     }
 
     /// Returns how many units fit at most.
     pub(super) fn most(&self) -> u32 {
-        let fits = self.best.iter().rposition(Option::is_some);
+        let fits = self.best.iter().rposition(|shares| !shares.is_empty());
         fits.and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
     }
 }
@@ -204,7 +213,7 @@ impl Walk<'_> {
             let cost = finish(self.node, self.want, cost, whole);
             if let Some(cost) = cost.filter(|_| left == 0) {
                 let takes = self.takes.clone();
-                self.shares.push(Share { cost, takes });
+                self.shares.push(Share { cost, whole, takes });
             }
             return;
         };

@@ -161,7 +161,12 @@ fn judge(
     }
     let judged: Vec<_> = domains
         .iter()
-        .map(|(text, domain)| check::Judged { text, domain })
+        .map(|(text, domain)| {
+            let same = |s: &&Subject| s.domain.name == domain.name;
+            let subject = inputs.subjects.iter().find(same);
+            let live = subject.and_then(|subject| subject.live.as_ref());
+            check::Judged { text, domain, live }
+        })
         .collect();
     let neighbours: Vec<Domain> = inputs
         .neighbours

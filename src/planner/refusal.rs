@@ -5,7 +5,9 @@ use std::fmt;
 
 use super::ground::Ground;
 use super::{Inputs, PlanError, Subject};
-use crate::base::{Bytes, DomainName, PageSize};
+use crate::base::{Bytes, DomainName, NodeId, PageSize};
+use crate::model::Fact;
+use crate::model::facts::{Facts, HugepagePool};
 use crate::model::policy::{
     DeviceLocality, Emulator, Housekeeping, Pages, Policy, Smt, VmPolicy,
 };
@@ -55,6 +57,28 @@ pub(super) fn explain(
     })
 }
 
+/// Adds free pages to a node's pool.
+fn add_pages(facts: &mut Facts, node: NodeId, size: PageSize, pages: u64) {
+    let Fact::Known { value: pools, .. } = &mut facts.memory.hugepages else {
+        return;
+    };
+    match pools.iter_mut().find(|p| p.node == node && p.size == size) {
+        Some(pool) => {
+            pool.total = pool.total.saturating_add(pages);
+            if let Fact::Known { value: free, .. } = &mut pool.free {
+                *free = free.saturating_add(pages);
+            }
+        }
+        None => pools.push(HugepagePool {
+            node,
+            size,
+            total: pages,
+            free: Fact::known(pages, "as if added"),
+            surplus: Fact::known(0, "as if added"),
+        }),
+    }
+}
+
 /// Tries of a plan with something changed.
 struct Attempt<'a> {
     inputs: &'a Inputs<'a>,
@@ -86,16 +110,26 @@ impl Attempt<'_> {
             return None;
         };
         let lacking = Bytes(needed.0.saturating_sub(free.0));
-        // With pages of no size at all it must fit, or more would not help.
-        self.works(&self.with(|vm| vm.memory.pages = Some(Pages::None)), None)
-            .then_some(())?;
-        Some(match size {
+        let mut facts = self.inputs.facts.clone();
+        let text = match size {
             Some(size) => {
                 let pages = size.pages(lacking);
+                add_pages(&mut facts, *node, *size, pages);
                 format!("{pages} more {size} pages on node {node}")
             }
             None => format!("{lacking} more memory on node {node}"),
-        })
+        };
+        let grown = match size {
+            Some(size) => Bytes(size.pages(lacking) * size.bytes()),
+            None => lacking,
+        };
+        let host = facts.topology.nodes.iter_mut().find(|n| n.id == *node);
+        if let Some(Fact::Known { value, .. }) = host.map(|n| &mut n.memory) {
+            value.0 = value.0.saturating_add(grown.0);
+        }
+        let inputs = Inputs { facts: &facts, ..*self.inputs };
+        let richer = Attempt { inputs: &inputs, ..*self };
+        richer.works(self.inputs.policy, None).then_some(text)
     }
 
     /// Lists changes of policy that could help, the mildest first.
@@ -120,8 +154,9 @@ impl Attempt<'_> {
                 self.with(|vm| vm.devices.locality = prefer),
             );
         }
-        if let Short::Nodes { cells, .. } | Short::TooManyCells { cells, .. } =
-            short
+        if let Short::Nodes { cells, .. }
+        | Short::TooManyCells { cells, .. }
+        | Short::EmptyCells { cells, .. } = short
         {
             for fewer in (1..*cells).rev().take(8) {
                 let text = format!("cells = {fewer}");

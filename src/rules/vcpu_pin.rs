@@ -36,7 +36,8 @@ pub const RULE: Rule = Rule {
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {
-    if cx.policy.cpu.pins == Pins::Keep {
+    if cx.policy.cpu.pins == Pins::Keep && !cx.domain.cputune.vcpupin.is_empty()
+    {
         return Verdict::NotApplicable("the policy keeps the pins as they are");
     }
     let domain = cx.domain;

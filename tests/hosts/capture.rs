@@ -68,7 +68,7 @@ fn everything(dir: &Path) -> String {
 #[test]
 fn a_captured_machine_has_the_same_facts() {
     for (shape, _) in SHAPES {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let machine = shape(folder.path());
         let copy = folder.path().join("copy");
         host::capture(&Root::tree(&machine.dir), &copy).unwrap();
@@ -84,18 +84,19 @@ fn a_captured_machine_has_the_same_facts() {
 }
 
 #[test]
-fn no_folder_of_a_capture_is_empty() {
+fn no_folder_of_a_capture_is_empty_and_no_link_hangs() {
     fn check(dir: &Path) {
         let entries: Vec<_> =
             fs::read_dir(dir).unwrap().map(Result::unwrap).collect();
         assert!(!entries.is_empty(), "{}", dir.display());
         for entry in entries {
+            assert!(entry.path().exists(), "{}", entry.path().display());
             if entry.file_type().unwrap().is_dir() {
                 check(&entry.path());
             }
         }
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     let machine = SHAPES[1].0(folder.path());
     let copy = folder.path().join("copy");
     host::capture(&Root::tree(&machine.dir), &copy).unwrap();
@@ -105,7 +106,7 @@ fn no_folder_of_a_capture_is_empty() {
 #[test]
 fn a_capture_names_nobody() {
     for (shape, _) in SHAPES {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let machine = shape(folder.path());
         machine.file("proc/4711/comm", "secret-daemon");
         machine.file("proc/4711/cmdline", "--token=hunter2");
@@ -131,7 +132,7 @@ fn a_capture_names_nobody() {
 
 #[test]
 fn this_machine_is_captured_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     let copy = folder.path().join("new/copy");
     host::capture(&Root::live(), &copy).unwrap();
     let live = host::collect(&Source::Live).unwrap();
@@ -151,7 +152,7 @@ fn this_machine_is_captured_as_it_is() {
 
 #[test]
 fn a_capture_does_not_mix_with_other_files() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     fs::write(folder.path().join("mine"), "x").unwrap();
     let error = host::capture(&Root::live(), folder.path()).unwrap_err();
     assert!(matches!(error, host::CaptureError::NotEmpty { .. }), "{error}");
@@ -160,7 +161,7 @@ fn a_capture_does_not_mix_with_other_files() {
 
 #[test]
 fn links_of_a_capture_stay_in_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     let machine = SHAPES[0].0(folder.path());
     // A tree may hold absolute links, meant from its own root.
     let link = machine.dir.join("sys/bus/pci/devices/0000:01:00.0");

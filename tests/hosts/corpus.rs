@@ -99,9 +99,11 @@ fn every_tree_of_the_corpus_loads() {
     assert!(files.is_empty() || files.len() == expected.len());
     for (file, (name, expected)) in files.iter().zip(expected) {
         assert_eq!(file.file_name().unwrap(), &*format!("{name}.tar.bz2"));
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let mut tar = Command::new("tar");
-        tar.arg("xjf").arg(file).arg("-C").arg(folder.path());
+        // Half of the POWER tree, and nothing reads it.
+        tar.arg("--exclude=device-tree").arg("-xjf").arg(file);
+        tar.arg("-C").arg(folder.path());
         assert!(tar.status().unwrap().success(), "{name}: tar and bzip2");
         let inner = std::fs::read_dir(&folder).unwrap().next().unwrap();
         assert_eq!(counts(&facts(inner.unwrap().path())), expected, "{name}");

@@ -15,7 +15,6 @@ pub(crate) struct Machine {
 /// does not have is the same for none: `None`.
 pub(crate) struct Cpu {
     pub(crate) package: u32,
-    pub(crate) node: u32,
     pub(crate) core: u32,
     pub(crate) l2: u32,
     pub(crate) l3: Option<u32>,

@@ -1,5 +1,7 @@
 //! Hosts: what is read of real and made-up machines.
 #![allow(clippy::disallowed_methods, reason = "tests read and write files")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a skipped test says what it lacks")]
 
 mod capture;
 mod corpus;
@@ -19,4 +21,10 @@ fn facts(path: impl AsRef<Path>) -> Facts {
     let facts = host::collect(&source).unwrap();
     assert_eq!(host::inconsistency(&facts.topology), None, "{}", facts.source);
     facts
+}
+
+/// Makes a folder, in memory where there is some: a machine is thousands of
+/// tiny files.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }

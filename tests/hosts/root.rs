@@ -9,7 +9,7 @@ use std::process::Command;
 use vmtune::host::Root;
 
 fn tree() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     let at = |path: &str| folder.path().join(path);
     fs::create_dir_all(at("root/sys/a")).unwrap();
     fs::create_dir_all(at("root/etc")).unwrap();

@@ -12,8 +12,11 @@ use vmtune::host::{self, Source};
 use crate::facts;
 use crate::machine::Machine;
 
-/// Machines by name, and where the facts of each are kept.
-pub(crate) const SHAPES: [(fn(&Path) -> Machine, &str); 5] = [
+/// Writes a machine into a folder.
+type Shape = fn(&Path) -> Machine;
+
+/// Machines, and where the facts of each are kept.
+pub(crate) const SHAPES: [(Shape, &str); 5] = [
     (server::epyc_2s_nps2_cx6, "examples/host.json"),
     (desktop::desktop_1s, "tests/hosts/desktop-1s.json"),
     (desktop::hybrid, "tests/hosts/hybrid.json"),
@@ -25,7 +28,7 @@ pub(crate) const SHAPES: [(fn(&Path) -> Machine, &str); 5] = [
 fn shapes_are_read_as_they_are_kept() {
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     for (shape, kept) in SHAPES {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scratch();
         let facts = facts(&shape(folder.path()).dir);
         let text = serde_json::to_string_pretty(&facts).unwrap() + "\n";
         let path = package.join(kept);

@@ -21,7 +21,7 @@ const EXAMPLE: &str = include_str!("../../examples/host.json");
 
 #[test]
 fn paths_are_told_apart_by_content() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::scratch();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
@@ -57,6 +57,11 @@ fn a_description_is_a_topology_and_nothing_else() {
     assert_eq!(topology.nodes[1].memory.value().unwrap().0, 8 << 30);
     assert_eq!(facts.kernel.iommu.enabled.value(), None);
     assert!(facts.pci.reason().unwrap().contains("synthetic:"));
+    // Two nodes near to the same CPUs: these are of the first.
+    let twice = Source::Synthetic("package:2 [numa] [numa] core:2 pu:2".into());
+    let twice = host::collect(&twice).unwrap().topology;
+    let cpus: Vec<_> = twice.nodes.iter().map(|n| n.cpus.len()).collect();
+    assert_eq!(cpus, [4, 0, 4, 0]);
     for bad in ["", "nonsense", "core:0", "core:99999 pu:9", "pu:2\n"] {
         let source = Source::Synthetic(bad.into());
         assert!(host::collect(&source).is_err(), "{bad:?}");

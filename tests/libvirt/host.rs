@@ -12,8 +12,19 @@ const POOL: &str = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB";
 /// machine has other work.
 const SPARE_KIB: u64 = 1 << 20;
 
-/// Says in one line what this machine lacks; `None` where it lacks nothing.
-pub(crate) fn lacks(pages: u64) -> Option<String> {
+/// Returns whether a daemon can be started here, and so many pages reserved.
+/// Says in one line what is lacking; where `VMTUNE_LIBVIRT=require` is set,
+/// that is a failure.
+pub(crate) fn ready(pages: u64) -> bool {
+    let Some(lack) = lacks(pages) else { return true };
+    let required =
+        std::env::var("VMTUNE_LIBVIRT").is_ok_and(|value| value == "require");
+    assert!(!required, "the libvirt tier is required: {lack}");
+    eprintln!("skipped, the libvirt tier: {lack}");
+    false
+}
+
+fn lacks(pages: u64) -> Option<String> {
     if !nix::unistd::Uid::effective().is_root() {
         return Some("it needs root".into());
     }

@@ -9,6 +9,7 @@
               what it lacks"
 )]
 
+mod corpus;
 mod daemon;
 mod host;
 mod node;

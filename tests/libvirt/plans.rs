@@ -6,7 +6,6 @@ use vmtune::base::{
     Bytes, CellId, CpuId, CpuSet, Digest, DomainName, NodeId, PageSize, VcpuId,
     VcpuSet,
 };
-use vmtune::definition::digest;
 use vmtune::hypervisor::Hypervisor;
 use vmtune::model::{
     CellPlacement, Change, Objective, Plan, Stage, Target, VmPlacement, VmPlan,
@@ -40,7 +39,7 @@ pub(crate) fn plan(
         vms: vec![VmPlan {
             name: info.name,
             uuid: Some(info.uuid),
-            digest: digest(&text),
+            digest: Digest::of(text.as_bytes()),
             placement: None,
             objective: Objective::default(),
             bound: Objective::default(),

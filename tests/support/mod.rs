@@ -10,6 +10,7 @@
 
 pub mod hosts;
 pub mod vms;
+pub mod wild;
 
 /// A small generator (SplitMix64): reproducible on every platform, which a
 /// failing seed needs.

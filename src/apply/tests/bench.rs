@@ -128,7 +128,7 @@ fn plan_for(fake: &Fake) -> Plan {
         plan.vms.push(VmPlan {
             name: info.name.clone(),
             uuid: Some(info.uuid),
-            digest: Digest::of(&text.as_bytes()),
+            digest: Digest::of(text.as_bytes()),
             placement: None,
             objective: Objective::default(),
             bound: Objective::default(),

@@ -201,6 +201,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_scrubbed_once(text in "[0-9a-fx:\\-. é]{0,60}") {
+            let mut scrubber = Scrubber::default();
+            let once = scrubber.text(&text);
+            proptest::prop_assert_eq!(once.len(), text.len());
+            // Stand-ins are replaced again, but nothing new is found.
+            let forms = |text: &str| text.replace(|c: char| {
+                c.is_ascii_hexdigit()
+            }, "0");
+            proptest::prop_assert_eq!(forms(&once), forms(&text));
+        }
+    }
+
     #[test]
     fn the_hosts_name_is_replaced_as_a_word() {
         let mut scrubber = Scrubber::default();

@@ -31,9 +31,10 @@ pub(super) fn topology(
     let of_type = |kind| sets(hwloc, kind);
     let mut cores: Vec<Core> =
         of_type(ObjectType::Core).map(|(cpus, _)| Core { cpus }).collect();
-    if cores.is_empty() {
-        cores = online.iter().map(|cpu| Core { cpus: cpu.into() }).collect();
-    }
+    let in_cores = cores.iter().fold(CpuSet::new(), |a, c| a.union(&c.cpus));
+    let alone = online.difference(&in_cores);
+    cores.extend(alone.iter().map(|cpu| Core { cpus: cpu.into() }));
+    cores.sort_by_key(|core| core.cpus.first());
     Ok(Topology {
         origin: origin.to_owned(),
         offline: match complete.map(|all| all.difference(&online)) {

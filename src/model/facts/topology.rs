@@ -21,7 +21,8 @@ pub struct Topology {
     pub online: CpuSet,
     /// CPUs that exist but are offline.
     pub offline: Fact<CpuSet>,
-    /// Online CPUs that this process may not use (cgroup cpuset).
+    /// Online CPUs that VMs may not use: those outside of the cpuset of the
+    /// slice in which VMs are started, or where it has none, of this process.
     pub disallowed: CpuSet,
     /// CPUs that the kernel isolated (`isolcpus=`, isolated partitions).
     pub isolated: Fact<CpuSet>,

@@ -11,7 +11,7 @@ pub(super) fn desktop_1s(parent: &Path) -> Machine {
     let machine = Machine::new(parent, "desktop-1s");
     let cpu = |id: u32| {
         let core = id % 8;
-        Cpu { package: 0, node: 0, core, l2: core, l3: Some(0) }
+        Cpu { package: 0, core, l2: core, l3: Some(0) }
     };
     machine.cpus(&(0..16).map(|id| (id, cpu(id))).collect(), (512, 16384));
     machine.node(0, "0-15", 32, "10");
@@ -82,7 +82,7 @@ pub(super) fn hybrid(parent: &Path) -> Machine {
             0..12 => (id / 2, id / 2),
             _ => (id - 6, 6 + (id - 12) / 4),
         };
-        Cpu { package: 0, node: 0, core, l2, l3: Some(0) }
+        Cpu { package: 0, core, l2, l3: Some(0) }
     };
     machine.cpus(&(0..20).map(|id| (id, cpu(id))).collect(), (2048, 24576));
     machine.node(0, "0-19", 64, "10");

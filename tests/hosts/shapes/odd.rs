@@ -9,13 +9,7 @@ use crate::machine::{Cpu, Function, Machine};
 /// physical one, as inside of a VM.
 pub(super) fn no_smt(parent: &Path) -> Machine {
     let machine = Machine::new(parent, "no-smt");
-    let cpu = |id: u32| Cpu {
-        package: id / 8,
-        node: id / 8,
-        core: id,
-        l2: id / 2,
-        l3: None,
-    };
+    let cpu = |id: u32| Cpu { package: id / 8, core: id, l2: id / 2, l3: None };
     let online = (0..16).filter(|id| *id != 7);
     machine.cpus(&online.map(|id| (id, cpu(id))).collect(), (6144, 0));
     let cpus = "sys/devices/system/cpu";
@@ -65,9 +59,8 @@ pub(super) fn cxl(parent: &Path) -> Machine {
     let machine = Machine::new(parent, "cxl");
     let cpu = |id: u32| {
         let core = id % 8;
-        let node = [0, 0, 0, 0, 1, 1, 2, 2][core as usize];
         let l3 = Some(core / 4);
-        Cpu { package: core / 4, node, core, l2: core, l3 }
+        Cpu { package: core / 4, core, l2: core, l3 }
     };
     machine.cpus(&(0..16).map(|id| (id, cpu(id))).collect(), (2048, 61440));
     machine.node(0, "0-3,8-11", 64, "10 21 21 24");

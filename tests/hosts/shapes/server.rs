@@ -11,7 +11,7 @@ pub(super) fn epyc_2s_nps2_cx6(parent: &Path) -> Machine {
     let cpu = |id: u32| {
         let core = id % 32;
         let l3 = Some(core / 4);
-        Cpu { package: core / 16, node: core / 8, core, l2: core, l3 }
+        Cpu { package: core / 16, core, l2: core, l3 }
     };
     machine.cpus(&(0..64).map(|id| (id, cpu(id))).collect(), (1024, 32768));
     for node in 0..4 {

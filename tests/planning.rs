@@ -1,0 +1,209 @@
+//! Plans of small cases that once went wrong, each by its name.
+
+mod support;
+
+use support::hosts::Shape;
+use support::vms::{Vm, subject};
+use vmtune::base::{Bytes, NodeId, PageSize};
+use vmtune::definition;
+use vmtune::model::VmPlacement;
+use vmtune::model::facts::Facts;
+use vmtune::model::policy::{
+    Emulator, Pages, Pins, PlacementMode, Policy, VmPolicy,
+};
+use vmtune::planner::{Inputs, PlanError, Planned, Refusal, plan};
+
+fn planned(
+    facts: &Facts,
+    policy: &Policy,
+    texts: &[&str],
+) -> Result<Planned, PlanError> {
+    let subjects: Vec<_> = texts.iter().map(|text| subject(text)).collect();
+    plan(&Inputs {
+        facts,
+        policy,
+        subjects: &subjects,
+        neighbours: &[],
+        connection: "files",
+    })
+}
+
+fn refused(facts: &Facts, policy: &Policy, text: &str) -> Refusal {
+    match planned(facts, policy, &[text]) {
+        Err(PlanError::Refused(refusal)) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn placement(planned: &Planned) -> &VmPlacement {
+    planned.plan.vms[0].placement.as_ref().unwrap()
+}
+
+fn keep() -> Policy {
+    let mut policy = Policy::default();
+    policy.cpu.pins = Pins::Keep;
+    policy
+}
+
+/// Two sockets of eight cores with 64 GiB and pages on each.
+fn host() -> Facts {
+    let shape = Shape::plain(2, 2, 4, 2);
+    Shape { pages: Some((8, 2048)), ..shape }.facts()
+}
+
+#[test]
+fn a_vm_without_pins_gets_some_although_pins_are_kept() {
+    let vm = Vm::new("vm", 4, 2048).xml();
+    let planned = planned(&host(), &keep(), &[&vm]).unwrap();
+    let text = planned.definitions.values().next().unwrap();
+    let after = definition::read(text).unwrap();
+    assert_eq!(after.cputune.vcpupin, placement(&planned).vcpus);
+}
+
+#[test]
+fn a_vm_with_kept_pins_takes_its_pages() {
+    let mut policy = keep();
+    policy.memory.pages = Pages::Size(PageSize::ONE_GIB);
+    let vm = |name: &str, gib: u64, cpu: u32| {
+        let vm = Vm::new(name, 2, gib << 10);
+        Vm { pins: vec![cpu, cpu + 16], ..vm }.xml()
+    };
+    let six = vm("a", 6, 2);
+    let first = planned(&host(), &policy, &[&six]).unwrap();
+    assert_eq!(placement(&first).pages, Some(PageSize::ONE_GIB));
+    assert!(placement(&first).exclusive);
+
+    let both = planned(&host(), &policy, &[&six, &vm("b", 3, 3)]);
+    let Err(PlanError::Refused(refusal)) = both else {
+        panic!("9 of 8 pages are given out");
+    };
+    assert_eq!(refusal.shortage, "node 0 has 2 free 1G pages, 3 are needed");
+}
+
+#[test]
+fn kept_pins_on_anothers_cpu_are_not_exclusive() {
+    let vm = Vm::new("vm", 2, 2048);
+    for (pins, exclusive) in [
+        (vec![2, 18], true),
+        (vec![2, 2], false),
+        // Housekeeping has the core of CPU 0.
+        (vec![2, 16], false),
+    ] {
+        let text = Vm { pins, ..vm.clone() }.xml();
+        let planned = planned(&host(), &keep(), &[&text]).unwrap();
+        assert_eq!(placement(&planned).exclusive, exclusive, "{text}");
+    }
+    let mut shared = keep();
+    shared.cpu.placement = PlacementMode::Shared;
+    let text = Vm { pins: vec![2, 18], ..vm }.xml();
+    let planned = planned(&host(), &shared, &[&text]).unwrap();
+    assert!(!placement(&planned).exclusive);
+}
+
+#[test]
+fn kept_pins_keep_the_cells_that_go_with_them() {
+    let mut policy = keep();
+    let table = VmPolicy { cells: Some(2), ..VmPolicy::default() };
+    policy.vm.insert("vm".to_owned(), table);
+    let vm = Vm::new("vm", 4, 2048).xml();
+    let first = planned(&host(), &policy, &[&vm]).unwrap();
+    assert_eq!(placement(&first).cells.len(), 2);
+    let text = first.definitions.values().next().unwrap();
+    let second = planned(&host(), &policy, &[text]).unwrap();
+    assert_eq!(second.plan.changes, []);
+}
+
+#[test]
+fn kept_pins_keep_guest_cores_of_four_threads() {
+    let facts = Shape::plain(1, 1, 4, 4).facts();
+    let vm = Vm::new("vm", 8, 2048).xml();
+    let first = planned(&facts, &keep(), &[&vm]).unwrap();
+    assert_eq!(placement(&first).threads, 4);
+    let text = first.definitions.values().next().unwrap();
+    let second = planned(&facts, &keep(), &[text]).unwrap();
+    assert_eq!(second.plan.changes, []);
+}
+
+#[test]
+fn more_pages_are_named_only_where_they_would_do() {
+    let mut facts = host();
+    facts.topology.nodes[0].memory =
+        vmtune::model::Fact::known(Bytes(16 << 30), "made up");
+    let mut policy = Policy::default();
+    policy.memory.pages = Pages::Size(PageSize::ONE_GIB);
+    let vm = Vm { cells: 1, ..Vm::new("vm", 4, 10 << 10) }.xml();
+    let refusal = refused(&facts, &policy, &vm);
+    assert_eq!(refusal.shortage, "node 0 has 8 free 1G pages, 10 are needed");
+    assert_eq!(refusal.remedies[0], "2 more 1G pages on node 0");
+
+    // Without a core for the emulator no page helps.
+    policy.cpu.emulator = Emulator::Dedicated;
+    let vm = Vm { cells: 1, ..Vm::new("vm", 14, 10 << 10) }.xml();
+    let refusal = refused(&facts, &policy, &vm);
+    let pages = refusal.remedies.iter().filter(|r| r.contains("more"));
+    assert_eq!(pages.count(), 0, "{refusal}");
+}
+
+#[test]
+fn a_core_that_the_emulator_lacks_is_named() {
+    let facts = Shape::plain(1, 1, 4, 2).facts();
+    let mut policy = Policy::default();
+    policy.cpu.emulator = Emulator::Dedicated;
+    let refusal = refused(&facts, &policy, &Vm::new("vm", 6, 1024).xml());
+    assert_eq!(
+        refusal.shortage,
+        "node 0 has room for the 3 guest cores of a cell, and no whole core \
+         besides for the emulator"
+    );
+    assert_eq!(refusal.remedies, ["[cpu] emulator = \"housekeeping\""]);
+}
+
+#[test]
+fn cells_that_fit_only_alone_are_named() {
+    let facts = Shape::plain(1, 1, 4, 2).facts();
+    let vm = Vm { cells: 2, ..Vm::new("vm", 8, 1024) };
+    let refusal = refused(&facts, &Policy::default(), &vm.xml());
+    assert_eq!(
+        refusal.shortage,
+        "each of its 2 cells fits alone, but not all of them together"
+    );
+}
+
+#[test]
+fn a_cell_without_a_vcpu_is_refused() {
+    let mut policy = Policy::default();
+    let table = VmPolicy { cells: Some(2), ..VmPolicy::default() };
+    policy.vm.insert("vm".to_owned(), table);
+    let refusal = refused(&host(), &policy, &Vm::new("vm", 1, 1024).xml());
+    assert_eq!(
+        refusal.shortage,
+        "2 cells are asked for, and it has 1 vCPUs to share out"
+    );
+    assert_eq!(refusal.remedies, ["cells = 1"]);
+}
+
+#[test]
+fn vms_that_are_spread_to_fit_together_stay_where_they_are() {
+    let shape = Shape::plain(1, 1, 2, 2);
+    let mut facts =
+        Shape { nodes: 3, adjacent: true, pages: Some((2, 1006)), ..shape }
+            .facts();
+    for node in &mut facts.topology.nodes {
+        node.memory = vmtune::model::Fact::known(Bytes(13 << 30), "made up");
+    }
+    let vm = |name, vcpus, gib: u64| Vm::new(name, vcpus, gib << 10);
+    let vms = [
+        vm("vm0", 3, 2).xml(),
+        vm("vm1", 4, 8).xml(),
+        Vm { cells: 1, ..vm("vm2", 3, 6) }.xml(),
+    ];
+    let texts: Vec<&str> = vms.iter().map(String::as_str).collect();
+    let first = planned(&facts, &Policy::default(), &texts).unwrap();
+    let nodes = |n: usize| first.plan.vms[n].placement.as_ref().unwrap();
+    assert!(nodes(1).cells.len() > 1);
+    assert!(nodes(1).memory_nodes().contains(NodeId(0)));
+    let texts: Vec<&str> =
+        first.definitions.values().map(String::as_str).collect();
+    let second = planned(&facts, &Policy::default(), &texts).unwrap();
+    assert_eq!(second.plan.changes, []);
+}
