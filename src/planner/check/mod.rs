@@ -127,7 +127,8 @@ pub fn check(
         findings.extend(flaws.into_iter().filter_map(|f| f.finding(vm)));
     }
     findings.sort_by(|a, b| {
-        let key = |f: &Finding| (f.line, f.rule);
+        // What is missing as a whole comes after what is there.
+        let key = |f: &Finding| (f.line.is_none(), f.line, f.rule);
         a.vm.cmp(&b.vm).then_with(|| key(a).cmp(&key(b)))
     });
     findings
