@@ -1,8 +1,10 @@
 //! A host as the program sees it: free cores by node and L3 domain, and what
 //! they are worth.
 
+use std::collections::BTreeMap;
+
 use vmtune::base::{CpuSet, NodeId};
-use vmtune::model::facts::{Core, Facts, PciFunction};
+use vmtune::model::facts::{Facts, PciFunction};
 use vmtune::model::policy::Smt;
 
 use crate::int;
@@ -14,10 +16,20 @@ pub(crate) struct Piece {
     pub(crate) l3: usize,
     /// Cores that the host does not keep.
     pub(crate) capacity: i64,
-    /// Lowest CPUs of the free cores, rising.
-    pub(crate) whole: Vec<i64>,
-    /// Lowest CPUs of the cores that others have one of two threads of.
-    pub(crate) broken: Vec<i64>,
+    /// Free whole cores.
+    pub(crate) free: i64,
+    /// Its cores by what they can take.
+    pub(crate) likes: Vec<Like>,
+}
+
+/// Cores of a piece that differ in their numbers only.
+pub(crate) struct Like {
+    /// Whether nobody else has a part of them.
+    pub(crate) whole: bool,
+    /// Units that fit on each.
+    pub(crate) fit: i64,
+    /// Their lowest CPUs, rising.
+    pub(crate) firsts: Vec<i64>,
 }
 
 /// A node with its pieces put together.
@@ -35,46 +47,31 @@ pub(crate) struct Host {
     pub(crate) pieces: Vec<Piece>,
     pub(crate) homes: Vec<Home>,
     pub(crate) distance: Vec<Vec<i64>>,
-    /// Units that fit on a whole core, and on a broken one.
-    pub(crate) fit: (i64, i64),
 }
 
 impl Host {
+    /// Lays out a host, less what is taken, for units of so many threads.
     pub(crate) fn of(
         facts: &Facts,
         kept: &CpuSet,
         taken: &CpuSet,
         vm: &Vm,
+        unit: (Smt, usize),
     ) -> Self {
         let topology = &facts.topology;
         let mut pieces = Vec::new();
         for (node, of_node) in topology.nodes.iter().enumerate() {
             for (l3, of_l3) in topology.l3.iter().enumerate() {
                 let cpus = of_node.cpus.intersection(&of_l3.cpus);
-                let cores = || {
-                    let all = topology.cores.iter();
-                    all.filter(|core| core.cpus.intersects(&cpus))
-                };
-                let firsts = |keep: &dyn Fn(usize, usize) -> bool| {
-                    let cores = cores().filter(|core| {
-                        let free = core.cpus.difference(taken);
-                        keep(free.len(), core.cpus.len())
-                    });
-                    let firsts = cores.map(|c| c.cpus.first().unwrap().0);
-                    let mut firsts: Vec<_> = firsts.map(i64::from).collect();
-                    firsts.sort_unstable();
-                    firsts
-                };
-                let given = |core: &&Core| !core.cpus.intersects(kept);
-                if cores().next().is_some() {
-                    pieces.push(Piece {
-                        node,
-                        l3,
-                        capacity: int(cores().filter(given).count()),
-                        whole: firsts(&|free, all| free == all),
-                        broken: firsts(&|free, all| 0 < free && free < all),
-                    });
-                }
+                let cores = topology.cores.iter();
+                let cores = cores.filter(|core| core.cpus.intersects(&cpus));
+                let cores: Vec<_> = cores.map(|core| &core.cpus).collect();
+                let given = cores.iter().filter(|core| !core.intersects(kept));
+                let capacity = int(given.count());
+                let free = cores.iter().filter(|core| !core.intersects(taken));
+                let free = int(free.count());
+                let likes = likes(&cores, taken, unit);
+                pieces.push(Piece { node, l3, capacity, free, likes });
             }
         }
         let homes = topology.nodes.iter().enumerate().map(|(n, node)| {
@@ -88,7 +85,7 @@ impl Host {
                 weight: 1 + i64::from(nic),
                 far: int(far.count()),
                 capacity: of().map(|piece| piece.capacity).sum(),
-                free: of().map(|piece| int(piece.whole.len())).sum(),
+                free: of().map(|piece| piece.free).sum(),
             }
         });
         let homes = homes.collect();
@@ -98,21 +95,7 @@ impl Host {
             all.map(i64::from).collect()
         };
         let distance = topology.nodes.iter().map(|n| row(n.id)).collect();
-        Self { pieces, homes, distance, fit: (0, 0) }
-    }
-
-    /// Says how many units fit on a core.
-    pub(crate) fn fitting(
-        mut self,
-        smt: Smt,
-        width: i64,
-        threads: i64,
-    ) -> Self {
-        self.fit = match smt {
-            Smt::Isolate => (1, 0),
-            Smt::Any | Smt::Siblings => (width / threads, 1 / threads),
-        };
-        self
+        Self { pieces, homes, distance }
     }
 
     /// What pairs of homes are worth when some nodes have lost whole cores.
@@ -135,6 +118,30 @@ impl Host {
         });
         worth.sum()
     }
+}
+
+/// Puts cores together that are alike.
+fn likes(
+    cores: &[&CpuSet],
+    taken: &CpuSet,
+    (smt, threads): (Smt, usize),
+) -> Vec<Like> {
+    let mut likes: BTreeMap<(bool, usize), Vec<i64>> = BTreeMap::new();
+    for cpus in cores {
+        let whole = !cpus.intersects(taken);
+        let fit = match smt {
+            Smt::Isolate => usize::from(whole),
+            Smt::Any | Smt::Siblings => cpus.difference(taken).len() / threads,
+        };
+        let first = cpus.first().map(|cpu| i64::from(cpu.0));
+        likes.entry((whole, fit)).or_default().extend(first);
+    }
+    let likes = likes.into_iter().filter(|((_, fit), _)| *fit > 0);
+    let likes = likes.map(|((whole, fit), mut firsts)| {
+        firsts.sort_unstable();
+        Like { whole, fit: int(fit), firsts }
+    });
+    likes.collect()
 }
 
 fn sizes() -> impl Iterator<Item = i64> {

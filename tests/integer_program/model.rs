@@ -2,12 +2,11 @@
 //!
 //! All variables are binary. `goes` says which node a cell goes to; every cell
 //! has a node of its own. For each piece (the cores that share a node and an
-//! L3 domain) one variable for each number of whole cores used, and one for
-//! each number of broken cores used; the cores of a piece differ at level 7
-//! only, the last one, so the lowest are used. For each node one variable for
-//! each number of whole cores used of it, and for each pair of nodes one for
-//! each two such numbers: what a node and what pairs of homes are worth is no
-//! linear function of them.
+//! L3 domain) one variable for each number of cores used of those that are
+//! alike: they differ at level 7 only, the last one, so the lowest are used.
+//! For each piece and each node one variable for each number of whole cores
+//! used of it, and for each pair of nodes one for each two such numbers: what
+//! pieces, nodes and pairs of homes are worth is no linear function of them.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +14,7 @@ use microlp::ComparisonOp;
 
 use crate::host::{Host, loss};
 use crate::program::Program;
-use crate::{DAMAGE, DISTANCE, FAR, L3, SHARED, SUM, at, int};
+use crate::{DAMAGE, DISTANCE, FAR, L3, SHARED, SUM, at};
 
 /// The variables of a VM on a host.
 pub(crate) struct Model<'a> {
@@ -69,41 +68,40 @@ impl<'a> Model<'a> {
             let enters = *l3s
                 .entry(piece.l3)
                 .or_insert_with(|| program.binary(at(L3, 1)));
-            let of = |count: i64, cores: &[i64]| {
-                at(
-                    SUM,
-                    cores.iter().take(usize::try_from(count).unwrap()).sum(),
-                )
-            };
-            let free = int(piece.whole.len());
-            let whole = (1..=free.min(most)).map(|count| {
-                let mut cost = of(count, &piece.whole);
-                let home = &host.homes[piece.node];
-                let lost = loss(free, count, piece.capacity);
-                cost[DAMAGE] = home.weight * lost;
-                (program.binary(cost), count)
+            let used: Vec<_> =
+                self.goes.iter().map(|goes| (goes[piece.node], -1)).collect();
+            let weight = host.homes[piece.node].weight;
+            let whole = (1..=piece.free.min(most)).map(|count| {
+                let lost = loss(piece.free, count, piece.capacity);
+                (program.binary(at(DAMAGE, weight * lost)), count)
             });
             let whole: Vec<_> = whole.collect();
-            let rest = match host.fit.1 {
-                0 => 0,
-                _ => int(piece.broken.len()).min(most),
-            };
-            let broken = (1..=rest).map(|count| {
-                let mut cost = of(count, &piece.broken);
-                cost[SHARED] = count;
-                (program.binary(cost), count)
-            });
-            let broken: Vec<_> = broken.collect();
-            for (counts, fit) in [(&whole, host.fit.0), (&broken, host.fit.1)] {
+            let mut sum = whole.clone();
+            for like in &piece.likes {
+                let sums = like.firsts.iter().scan(0, |sum, first| {
+                    *sum += first;
+                    Some(*sum)
+                });
+                let counts = (1..=most).zip(sums).map(|(count, sum)| {
+                    let mut cost = at(SUM, sum);
+                    cost[SHARED] = if like.whole { 0 } else { count };
+                    (program.binary(cost), count)
+                });
+                let counts: Vec<_> = counts.collect();
                 // One number of cores at most, and none of an L3 domain or
                 // a node that is not used.
                 let one = || counts.iter().map(|&(y, _)| (y, 1));
                 program.row(one().chain([(enters, -1)]), ComparisonOp::Le, 0);
-                let used = self.goes.iter().map(|goes| (goes[piece.node], -1));
-                program.row(one().chain(used), ComparisonOp::Le, 0);
-                let all = counts.iter().map(|&(y, count)| (y, count, fit));
+                program.row(one().chain(used.clone()), ComparisonOp::Le, 0);
+                let all = counts.iter().map(|&(y, count)| (y, count, like.fit));
                 taken[piece.node].extend(all);
+                if like.whole {
+                    sum.extend(counts.iter().map(|&(y, count)| (y, -count)));
+                }
             }
+            program.row(sum, ComparisonOp::Eq, 0);
+            let one = whole.iter().map(|&(w, _)| (w, 1));
+            program.row(one.chain([(enters, -1)]), ComparisonOp::Le, 0);
             self.whole.push(whole);
         }
         for (node, taken) in taken.iter().enumerate() {
