@@ -10,22 +10,11 @@ use crate::model::policy::Level;
 use crate::model::{Advice, Plan};
 use crate::rules::RULES;
 
-/// Rules that write down the placement: what they own is the plan's to get
-/// right, whatever stood there before.
-const PLACING: [&str; 6] = [
-    "vcpu-pin",
-    "vcpu-topology",
-    "emulator-pin",
-    "iothread-pin",
-    "numa-memory",
-    "hugepages",
-];
-
 /// Judges the rendered definitions.
 ///
 /// What the checker faults in them is a defect of vmtune, and such a plan is
-/// not given out; unless the definition had that fault before and the rule
-/// left it alone: then it is the user's to mend, and the plan says so.
+/// not given out; unless libvirt or QEMU would have refused the definition for
+/// the same before: then it is the user's to mend, and the plan says so.
 pub(super) fn judge(
     inputs: &Inputs<'_>,
     definitions: &BTreeMap<DomainName, String>,
@@ -49,15 +38,11 @@ pub(super) fn judge(
         .collect();
     let before = faults(inputs, &originals);
     for fault in after {
-        let touched = plan.changes.iter().any(|change| {
-            change.rule == fault.rule
-                && change.vm.as_deref() == Some(fault.vm.as_str())
-        });
         let had = before.iter().any(|old| {
             (&old.vm, old.rule, &old.what)
                 == (&fault.vm, fault.rule, &fault.what)
         });
-        if touched || !had || PLACING.contains(&fault.rule) {
+        if !had || !fault.refused {
             let name =
                 rendered.iter().find(|(_, d)| d.name.as_str() == fault.vm);
             let Some((_, domain)) = name else { continue };

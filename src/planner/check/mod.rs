@@ -53,6 +53,9 @@ pub struct Finding {
     pub rule: &'static str,
     /// Whether the VM will not start, or runs and is slow.
     pub severity: Severity,
+    /// Whether libvirt or QEMU refuses it, or makes something else of it;
+    /// else it is a rule of vmtune that is broken.
+    pub refused: bool,
     /// Line of the definition, counted from 1; `None` where something is
     /// missing as a whole.
     pub line: Option<u32>,
