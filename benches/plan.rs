@@ -86,7 +86,7 @@ fn refusal_of_four_cells_on_16_nodes(bencher: Bencher) {
     });
 }
 
-#[divan::bench]
+#[divan::bench(sample_count = 10)]
 fn sixty_four_vms_on_256_cpus(bencher: Bencher) {
     let facts = middle();
     let vms: Vec<_> = (0..64)
