@@ -1,5 +1,18 @@
 //! vmtune takes a VM from its defaults to the limit of its host.
 
+// What the floors below `cli` must not do; tests may.
+#![warn(unreachable_pub)]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::disallowed_methods,
+        clippy::exit,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
+
 pub mod apply;
 pub mod base;
 pub mod cli;

@@ -400,7 +400,9 @@ fn findings_have_an_exit_code() {
     assert!(output.out.contains("vm1.xml:6: error:"), "{}", output.out);
     let output = bench.run("check --host HOST --domain vm1.xml --format json");
     let value: serde_json::Value = serde_json::from_str(&output.out).unwrap();
-    assert_eq!((output.code, &value[0]["line"]), (6, &6.into()));
+    assert_eq!(output.code, 6);
+    let mut findings = value.as_array().unwrap().iter();
+    assert!(findings.any(|finding| finding["line"] == 6), "{}", output.out);
 }
 
 #[test]
@@ -429,11 +431,7 @@ fn nothing_was_applied_yet() {
             bench.folder.path().to_str().unwrap(),
             "",
         ),
-        @r"
-    error: no plan is saved in /state; make one with `vmtune plan`
-    hint: `vmtune plan VM` saves a plan; `vmtune plan VM --out FILE` saves it in a
-      file for `vmtune apply FILE`
-    "
+        @r"error: no plan is saved in /state; make one with `vmtune plan`"
     );
 }
 

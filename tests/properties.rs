@@ -459,7 +459,7 @@ fn owned(rule: &Rule, edit: &Edit) -> Result<(), String> {
         let rest = pattern.strip_prefix(*own);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    match rule.owns.iter().any(|own| below(&own)) {
+    match rule.owns.iter().any(below) {
         true => Ok(()),
         false => Err(format!("{} edits {pattern}, not its own", rule.id)),
     }

@@ -6,8 +6,8 @@ usage: adapter.py --host XML --housekeeping LIST --running DIR --domain XML --re
 The host is an hwloc topology, DIR holds the definitions of the VMs that run,
 the request names vCPUs, cells, guest threads and free virtual functions. The
 tuned definition goes to standard output; 7 says that the VM was refused.
-VMTUNE names the binary, VMTUNE_PRESET the preset, VMTUNE_ODD the smt policy
-of VMs with an odd number of vCPUs.
+VMTUNE names the binary, VMTUNE_PRESET the preset, VMTUNE_LOCALITY how near to
+its function a VM must be (the peers refuse what is not near: "require").
 """
 import argparse
 import glob
@@ -21,7 +21,7 @@ import xml.etree.ElementTree as ET
 
 VMTUNE = os.environ.get("VMTUNE", "vmtune")
 PRESET = os.environ.get("VMTUNE_PRESET", "balanced")
-ODD = os.environ.get("VMTUNE_ODD", "siblings")
+LOCALITY = os.environ.get("VMTUNE_LOCALITY", "require")
 
 HOSTDEV = """    <hostdev mode='subsystem' type='pci' managed='yes'>
       <source>
@@ -47,11 +47,9 @@ def node_of(host):
 
 
 def policy(request, housekeeping):
-    smt = ODD if request["threads"] == 1 else "siblings"
-    if request["policy"] == "isolate":
-        smt = "isolate"
+    smt = "isolate" if request["policy"] == "isolate" else "siblings"
     return (f'preset = "{PRESET}"\n[cpu]\nhousekeeping = "{housekeeping}"\n'
-            f'smt = "{smt}"\n[memory]\npages = "2M"\n'
+            f'smt = "{smt}"\n[memory]\npages = "2M"\n[devices]\nlocality = "{LOCALITY}"\n'
             f'[vm.{request["name"]}]\ncells = {request["cells"]}\nthreads = {request["threads"]}\n')
 
 

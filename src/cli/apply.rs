@@ -69,12 +69,7 @@ fn load(state: &StateDir, path: Option<&Path>) -> Result<Plan, CliError> {
         Some(path) => plan_store::load_from(path),
         None => plan_store::load(state),
     };
-    plan.map_err(|error| {
-        CliError::new(Kind::Failed, error).hint(
-            "`vmtune plan VM` saves a plan; `vmtune plan VM --out FILE` saves \
-             it in a file for `vmtune apply FILE`",
-        )
-    })
+    Ok(plan.map_err(anyhow::Error::new)?)
 }
 
 /// Returns the connection to apply a plan by: its own, unless told otherwise.

@@ -47,11 +47,14 @@ pub struct Common {
     #[arg(short, long, global = true, display_order = 900)]
     pub verbose: bool,
     /// When to use colour; NO_COLOR is honoured
-    #[arg(long, global = true, display_order = 901)]
     #[arg(
-        value_name = "WHEN",
+        long,
+        global = true,
+        display_order = 901,
+        value_name = "auto|always|never",
         default_value = "auto",
-        hide_default_value = true
+        hide_default_value = true,
+        hide_possible_values = true
     )]
     pub color: When,
 }

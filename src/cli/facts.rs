@@ -77,15 +77,16 @@ fn holders(facts: &Facts, found: &[Found]) -> Holders {
         let pins = definitions.flat_map(|d| d.cputune.vcpupin.values());
         pins.fold(CpuSet::new(), |all, pin| all.union(pin))
     };
+    let named = |one: &Found| (one.domain.name.to_string(), pinned(one));
+    let mut vms: Vec<_> = found.iter().map(named).collect();
+    // The first letters are for those that the picture shows.
+    vms.sort_by_key(|(_, cpus)| cpus.is_empty());
     Holders {
         housekeeping: housekeeping(
             &facts.topology,
             &Policy::default().cpu.housekeeping,
         ),
-        vms: found
-            .iter()
-            .map(|one| (one.domain.name.to_string(), pinned(one)))
-            .collect(),
+        vms,
         ..Holders::default()
     }
 }

@@ -160,7 +160,7 @@ fn next(
     let first = if apply.is_empty() {
         ("--format diff", "shows the lines; --out FILE saves the plan")
     } else {
-        (apply.as_str(), "makes these changes; `vmtune rollback` undoes them")
+        (apply.as_str(), "makes these changes; undone by `vmtune rollback`")
     };
     report::next(page, &[first, (&rule, "says more about a rule")]);
 }

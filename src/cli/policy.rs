@@ -87,3 +87,36 @@ pub(super) fn known_rule(
         None => "`vmtune explain` lists the rules".to_owned(),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn levels(policy: &Policy, vm: &str) -> Vec<Level> {
+        let policy = policy.for_vm(vm);
+        let level = |rule: &&crate::rules::Rule| {
+            *policy.rules.get(rule.id).unwrap_or(&rule.level)
+        };
+        RULES.iter().map(level).collect()
+    }
+
+    #[test]
+    fn a_transient_vm_is_only_advised() {
+        let mut policy = Policy::default();
+        only_advise(&mut policy, "a");
+        assert!(!levels(&policy, "a").contains(&Level::Plan));
+        assert!(levels(&policy, "b").contains(&Level::Plan));
+    }
+
+    #[test]
+    fn one_rule_can_be_heeded_alone() {
+        let mut policy = Policy::default();
+        let other = (RULES[0].id.to_owned(), Level::Plan);
+        policy.vm.entry("a".to_owned()).or_default().rules.extend([other]);
+        let id = RULES[1].id;
+        keep_only(&mut policy, &[id.to_owned()]).unwrap();
+        for (rule, level) in RULES.iter().zip(levels(&policy, "a")) {
+            assert_eq!(level != Level::Off, rule.id == id, "{}", rule.id);
+        }
+    }
+}

@@ -134,3 +134,51 @@ fn missing(found: &[Found], wanted: &str, place: &str) -> CliError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(name: &str, uuid: u8, id: Option<u32>) -> Found {
+        let text = format!(
+            "<domain type='kvm'><name>{name}</name>\
+             <uuid>00000000-0000-0000-0000-0000000000{uuid:02x}</uuid>\
+             <memory>1048576</memory><vcpu>1</vcpu><os><type>hvm</type></os>\
+             </domain>"
+        );
+        let domain = crate::definition::read(&text).unwrap();
+        Found {
+            origin: format!("{name}.xml"),
+            id,
+            text,
+            live: id.map(|_| domain.clone()),
+            domain,
+            transient: false,
+        }
+    }
+
+    fn chosen(named: &[&str]) -> Result<Vec<String>, String> {
+        let all = vec![
+            found("b", 2, Some(7)),
+            found("a", 1, None),
+            found("7", 3, None),
+        ];
+        let named: Vec<_> = named.iter().map(|n| (*n).to_owned()).collect();
+        let selection =
+            select(all, &named, "files").map_err(|e| e.in_short())?;
+        assert_eq!(selection.subjects.len() + selection.neighbours.len(), 3);
+        let names =
+            selection.subjects.iter().map(|s| s.domain.name.to_string());
+        Ok(names.collect())
+    }
+
+    #[test]
+    fn vms_have_names_and_uuids_and_numbers() {
+        let b = "00000000-0000-0000-0000-000000000002";
+        assert_eq!(chosen(&[]).unwrap(), ["7", "a", "b"]);
+        assert_eq!(chosen(&["a", b]).unwrap(), ["a", "b"]);
+        assert!(chosen(&["b", b]).unwrap_err().contains("named twice"));
+        assert!(chosen(&["7"]).unwrap_err().contains("the number of b"));
+        assert!(chosen(&["c"]).unwrap_err().contains("\"c\""));
+    }
+}

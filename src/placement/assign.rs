@@ -157,7 +157,7 @@ impl<'a> Search<'a> {
     pub(super) fn fits(&self, cell: usize, node: usize) -> bool {
         let units = self.shape.cells[cell].units;
         self.memory_fits(cell, node)
-            && self.table(node, cell == 0).shares(units).first().is_some()
+            && !self.table(node, cell == 0).shares(units).is_empty()
     }
 
     /// Returns whether a node has a cell's memory.

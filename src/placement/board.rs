@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Held;
 use crate::base::{Bytes, CpuId, CpuSet, NodeId, PageSize};
-use crate::model::facts::{Facts, PciClass, Topology};
+use crate::model::facts::{Facts, PciClass, PciFunction, Topology};
 
 /// What a host can give to VMs, less what is held and kept.
 #[derive(Debug, Clone)]
@@ -280,11 +280,15 @@ fn homes(topology: &Topology, kept: &CpuSet) -> Vec<(NodeId, CpuSet)> {
 }
 
 /// A network device makes its node the better home for VMs that will have a
-/// function of it, so the others shall rather go elsewhere.
+/// function of it, so the others shall rather go elsewhere. Where no function
+/// is known to be physical or virtual, as in an hwloc XML, any counts.
 fn has_network(facts: &Facts, node: NodeId) -> bool {
-    facts.pci.value().into_iter().flatten().any(|function| {
+    let functions = || facts.pci.value().into_iter().flatten();
+    let shares = |f: &&PciFunction| f.sriov.is_some() || f.physfn.is_some();
+    let told = functions().any(|function| shares(&function));
+    functions().any(|function| {
         function.class == PciClass::Network
-            && (function.sriov.is_some() || function.physfn.is_some())
+            && (!told || shares(&function))
             && function.nodes.value().is_some_and(|nodes| nodes.contains(node))
     })
 }

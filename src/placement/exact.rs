@@ -9,11 +9,13 @@ use super::shape::Shape;
 use super::table::{Share, Want, every_share};
 use crate::model::Objective;
 
-/// Ways of one VM beyond which the search is not begun, and steps after which
-/// it is given up: together well under a second. What is not proved then is
-/// shown as a gap.
+/// Ways of one VM beyond which the search is not begun.
 const WAYS: usize = 20_000;
-const STEPS: u64 = 60_000;
+
+/// Work after which the search is given up: looks at a core or a way, each
+/// some tens of nanoseconds, so that all of it stays well below a second.
+/// What is not proved then is shown as a gap.
+const WORK: usize = 500_000;
 
 /// The state of the search.
 pub(super) struct Exact<'a> {
@@ -26,7 +28,7 @@ pub(super) struct Exact<'a> {
     /// The least damage and CPU numbers of all together.
     pub(super) least: (i64, i64),
     pub(super) best: Option<(Objective, Vec<Found>)>,
-    pub(super) steps: u64,
+    pub(super) work: usize,
     pub(super) cut: bool,
 }
 
@@ -72,13 +74,16 @@ impl Exact<'_> {
             return;
         };
         ways.sort_by_key(|way| way.cost);
+        self.work += ways.len();
+        let cores = board.nodes.iter().flat_map(|node| &node.groups);
+        let cores: usize = cores.map(|group| group.cores.len()).sum();
         for mut way in ways {
             way.cost = way.cost + self.beyond[at];
             if self.hopeless(cost + way.cost, at + 1) {
                 continue;
             }
-            self.steps += 1;
-            if self.steps > STEPS {
+            self.work += cores;
+            if self.work > WORK {
                 self.cut = true;
                 return;
             }

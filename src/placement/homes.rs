@@ -17,5 +17,7 @@ pub(super) fn home(board: &Board, nodes: &[NodeId]) -> Option<CpuSet> {
         .homes
         .iter()
         .min_by_key(|(id, _)| (board.between(*first, *id), *id));
-    nearest.map(|(_, cpus)| cpus.clone())
+    let kept = &board.housekeeping;
+    let nearest = nearest.map(|(_, cpus)| cpus.clone());
+    nearest.or_else(|| (!kept.is_empty()).then(|| kept.clone()))
 }

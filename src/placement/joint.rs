@@ -258,7 +258,7 @@ fn exact(
         rest,
         least: (0, 0),
         best: greedy.as_ref().map(|answer| (answer.total, Vec::new())),
-        steps: 0,
+        work: 0,
         cut: false,
     };
     search.run(hosts.now);

@@ -4,6 +4,7 @@ mod because;
 pub mod check;
 mod fingerprint;
 mod ground;
+mod judge;
 mod merge;
 mod refusal;
 mod scope;
@@ -15,12 +16,10 @@ pub use refusal::Refusal;
 
 use self::ground::Ground;
 use crate::base::DomainName;
-use crate::definition;
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
-use crate::model::policy::{Level, Policy};
+use crate::model::policy::Policy;
 use crate::model::{Plan, VmPlan};
-use crate::rules::RULES;
 
 /// All that a plan is made from.
 #[derive(Debug, Clone, Copy)]
@@ -142,47 +141,6 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
             bound: solution.bounds[at],
         });
     }
-    judge(inputs, &definitions)?;
+    judge::judge(inputs, &definitions, &mut plan)?;
     Ok(Planned { plan, definitions })
-}
-
-/// Has the checker judge the rendered definitions. What it faults although a
-/// rule was to see to it is a defect, and such a plan is not given out.
-fn judge(
-    inputs: &Inputs<'_>,
-    definitions: &BTreeMap<DomainName, String>,
-) -> Result<(), PlanError> {
-    let mut domains = Vec::new();
-    for (name, text) in definitions {
-        let domain = definition::read(text).map_err(|error| {
-            PlanError::Faulted(name.clone(), error.to_string())
-        })?;
-        domains.push((text, domain));
-    }
-    let judged: Vec<_> = domains
-        .iter()
-        .map(|(text, domain)| {
-            let same = |s: &&Subject| s.domain.name == domain.name;
-            let subject = inputs.subjects.iter().find(same);
-            let live = subject.and_then(|subject| subject.live.as_ref());
-            check::Judged { text, domain, live }
-        })
-        .collect();
-    let neighbours: Vec<Domain> = inputs
-        .neighbours
-        .iter()
-        .flat_map(|neighbour| neighbour.definitions.clone())
-        .collect();
-    let findings =
-        check::check(inputs.facts, inputs.policy, &judged, &neighbours);
-    let fault = findings.into_iter().find(|finding| {
-        let policy = inputs.policy.for_vm(&finding.vm);
-        let rule = RULES.iter().find(|rule| rule.id == finding.rule);
-        finding.severity == check::Severity::Error
-            && rule.is_some_and(|r| merge::level(r, &policy) == Level::Plan)
-    });
-    let Some(fault) = fault else { return Ok(()) };
-    let name = domains.iter().find(|(_, d)| d.name.as_str() == fault.vm);
-    let Some((_, domain)) = name else { return Ok(()) };
-    Err(PlanError::Faulted(domain.name.clone(), fault.what))
 }

@@ -49,7 +49,8 @@ pub(super) fn explain(
     subjects: &[&Subject],
     shortage: &Shortage,
 ) -> PlanError {
-    let attempt = Attempt { inputs, subjects, vm: &shortage.vm };
+    let ground = Ground::of(inputs, inputs.policy);
+    let attempt = Attempt { inputs, subjects, vm: &shortage.vm, ground };
     PlanError::Refused(Refusal {
         vm: shortage.vm.to_string(),
         shortage: shortage.what.to_string(),
@@ -84,6 +85,8 @@ struct Attempt<'a> {
     inputs: &'a Inputs<'a>,
     subjects: &'a [&'a Subject],
     vm: &'a DomainName,
+    /// The host as it is under the policy as it is.
+    ground: Ground<'a>,
 }
 
 impl Attempt<'_> {
@@ -128,7 +131,13 @@ impl Attempt<'_> {
             value.0 = value.0.saturating_add(grown.0);
         }
         let inputs = Inputs { facts: &facts, ..*self.inputs };
-        let richer = Attempt { inputs: &inputs, ..*self };
+        let ground = Ground::of(&inputs, inputs.policy);
+        let richer = Attempt {
+            inputs: &inputs,
+            subjects: self.subjects,
+            vm: self.vm,
+            ground,
+        };
         richer.works(self.inputs.policy, None).then_some(text)
     }
 
@@ -175,8 +184,7 @@ impl Attempt<'_> {
             self.with(|vm| vm.cpu.emulator = Some(Emulator::Housekeeping)),
         );
         add("[cpu] smt = \"any\"", self.with(|vm| vm.cpu.smt = Some(Smt::Any)));
-        let ground = Ground::of(self.inputs, self.inputs.policy);
-        if let Some(kept) = ground.smallest_housekeeping() {
+        if let Some(kept) = self.ground.smallest_housekeeping() {
             let mut policy = self.inputs.policy.clone();
             policy.cpu.housekeeping = kept.clone();
             add(&format!("[cpu] housekeeping = \"{kept}\""), policy);
@@ -225,7 +233,11 @@ impl Attempt<'_> {
 
     /// Returns whether all fits under a policy, without one neighbour.
     fn works(&self, policy: &Policy, absent: Option<usize>) -> bool {
-        let ground = Ground::without(self.inputs, policy, absent);
+        let other_host = absent.is_some()
+            || policy.cpu.housekeeping != self.inputs.policy.cpu.housekeeping;
+        let other =
+            other_host.then(|| Ground::without(self.inputs, policy, absent));
+        let ground = other.as_ref().unwrap_or(&self.ground);
         ground.place(&ground.demands(self.subjects, policy)).is_ok()
     }
 }

@@ -231,6 +231,8 @@ mod tests {
     fn kept_pins_are_kept() {
         let mut case = Case::amd(&[5, 6], 1);
         case.policy.cpu.pins = Pins::Keep;
+        let pin = (VcpuId(0), "3".parse().unwrap());
+        case.domain.cputune.vcpupin.extend([pin]);
         assert!(matches!(case.verdict(&RULE), Verdict::NotApplicable(_)));
     }
 }

@@ -1,15 +1,11 @@
-//! Plans by hand.
+//! Plans: of edits by hand, and of the planner for this machine.
 
-use std::collections::BTreeMap;
-
-use vmtune::base::{
-    Bytes, CellId, CpuId, CpuSet, Digest, DomainName, NodeId, PageSize, VcpuId,
-    VcpuSet,
-};
+use vmtune::base::{CpuId, CpuSet, Digest, PageSize};
+use vmtune::host::Source;
 use vmtune::hypervisor::Hypervisor;
-use vmtune::model::{
-    CellPlacement, Change, Objective, Plan, Stage, Target, VmPlacement, VmPlan,
-};
+use vmtune::model::policy::{Housekeeping, Pages, Policy, Smt};
+use vmtune::model::{Change, Fact, Objective, Plan, Stage, Target, VmPlan};
+use vmtune::planner::{Inputs, Subject};
 
 /// Makes a plan of these edits for one VM as it is now.
 pub(crate) fn plan(
@@ -50,46 +46,25 @@ pub(crate) fn plan(
     }
 }
 
-/// Plans one vCPU on CPU 1, everything else on CPU 0, and all memory in pages
-/// of 2 MiB from node 0.
-pub(crate) fn pinned(
-    hypervisor: &dyn Hypervisor,
-    vm: &str,
-    memory: Bytes,
-) -> Plan {
-    let mut plan = plan(
-        hypervisor,
-        vm,
-        &[
-            ("/domain/cputune/vcpupin[@vcpu='0']/@cpuset", Some("1")),
-            ("/domain/cputune/emulatorpin/@cpuset", Some("0")),
-            ("/domain/cputune/iothreadpin[@iothread='1']/@cpuset", Some("0")),
-            ("/domain/numatune/memory/@mode", Some("strict")),
-            ("/domain/numatune/memory/@nodeset", Some("0")),
-            (
-                "/domain/memoryBacking/hugepages/page[@size='2048']/@unit",
-                Some("KiB"),
-            ),
-        ],
-    );
-    let cpu = |n| [CpuId(n)].into_iter().collect::<CpuSet>();
-    plan.vms[0].placement = Some(VmPlacement {
-        name: vm.parse::<DomainName>().unwrap(),
-        exclusive: true,
-        vcpus: BTreeMap::from([(VcpuId(0), cpu(1))]),
-        cells: vec![CellPlacement {
-            id: CellId(0),
-            vcpus: [VcpuId(0)].into_iter().collect::<VcpuSet>(),
-            memory,
-            node: NodeId(0),
-            memory_node: NodeId(0),
-        }],
-        threads: 1,
-        pages: Some(PageSize::TWO_MIB),
-        emulator: cpu(0),
-        iothreads: BTreeMap::from([(1, cpu(0))]),
-        reserved: CpuSet::new(),
-        because: vec![],
-    });
-    plan
+/// Has the planner plan a VM on this machine: CPU 0 is the host's, so that
+/// even two CPUs have one to give, and the memory is pages of 2 MiB.
+pub(crate) fn planned(hypervisor: &dyn Hypervisor, vm: &str) -> Plan {
+    let mut facts = vmtune::host::collect(&Source::Live).unwrap();
+    let capabilities = hypervisor.facts().unwrap();
+    facts.hypervisor = Fact::known(capabilities, hypervisor.uri());
+    let mut policy = Policy::default();
+    policy.cpu.housekeeping = Housekeeping::Cpus(CpuSet::from(CpuId(0)));
+    policy.cpu.smt = Smt::Any;
+    policy.memory.pages = Pages::Size(PageSize::TWO_MIB);
+    let info = hypervisor.find(vm).unwrap();
+    let text = hypervisor.inactive_definition(&info.uuid).unwrap();
+    let domain = vmtune::definition::read(&text).unwrap();
+    let inputs = Inputs {
+        facts: &facts,
+        policy: &policy,
+        subjects: &[Subject { text, domain, live: None }],
+        neighbours: &[],
+        connection: hypervisor.uri(),
+    };
+    vmtune::planner::plan(&inputs).unwrap().plan
 }

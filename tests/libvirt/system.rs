@@ -45,7 +45,7 @@ fn a_running_vm_is_where_the_plan_says() {
     let error = libvirt.free_pages(&[NodeId(9)], &sizes).unwrap_err();
     assert!(matches!(error, HypervisorError::FreePages { node: 9, .. }));
 
-    let plan = plans::pinned(&libvirt, &name, MEMORY);
+    let plan = plans::planned(&libvirt, &name);
     apply_and_look(&daemon, &libvirt, &plan);
 }
 

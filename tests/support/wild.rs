@@ -283,7 +283,7 @@ fn backing(seeded: &mut Seeded, t: &mut String, cells: u32) {
 fn vcpu(seeded: &mut Seeded, t: &mut String, facts: &Facts, vcpus: u32) {
     let mut attributes = String::new();
     if seeded.chance(50) {
-        attributes.push_str(*seeded.pick(&[
+        attributes.push_str(seeded.pick::<&str>(&[
             " placement='static'",
             " placement='static'",
             " placement='auto'",

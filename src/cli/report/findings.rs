@@ -52,6 +52,7 @@ mod tests {
             vm: "vm1".into(),
             rule: "vcpu-pin",
             severity: Severity::Error,
+            refused: false,
             line: Some(12),
             what: "vCPU 3 and vCPU 4 both run on CPU 7".into(),
             remedy: "give each vCPU a CPU of its own".into(),

@@ -210,10 +210,11 @@ fn pools(facts: &Facts, node: NodeId) -> Option<String> {
     let Some(pools) = facts.memory.hugepages.value() else {
         return Some("page pools not known".to_owned());
     };
-    let pool = |pool: &HugepagePool| {
-        let free = pool.free.value().map(|free| format!(", {free} free"));
-        let free = free.unwrap_or_default();
-        format!("{} pages: {}{free}", pool.size, pool.total)
+    let pool = |pool: &HugepagePool| match pool.free.value() {
+        Some(free) => {
+            format!("{} pages: {free}/{} free", pool.size, pool.total)
+        }
+        None => format!("{} pages: {}", pool.size, pool.total),
     };
     let here = pools.iter().filter(|p| p.node == node && p.total > 0);
     let here = here.map(pool).collect::<Vec<_>>().join("; ");
@@ -369,11 +370,11 @@ mod tests {
           16 CPUs, 8 cores, 2 L3s of 32 MiB, 2 nodes
 
         package 0
-          node 0  64 GiB; 1G pages: 32, 24 free
+          node 0  64 GiB; 1G pages: 24/32 free
             0-3,8-11 [ 0h  8h │  1a  9a │  2· 10· │  3· 11·]
 
         package 1
-          node 1  64 GiB; 1G pages: 32, 24 free
+          node 1  64 GiB; 1G pages: 24/32 free
             4-7,12-15 [ 4h 12h │  5· 13· │  6· 14· │  7· 15·]
             NIC 0000:c1:00.0 enp193s0f0np0, mlx5_core, 1 of 16 VFs
 
@@ -391,7 +392,7 @@ mod tests {
           256 CPUs, 128 cores, 16 L3s of 32 MiB, 2 nodes
 
         package 0
-          node 0  64 GiB; 1G pages: 32, 24 free
+          node 0  64 GiB; 1G pages: 24/32 free
             0-7,128-135   [hh ·· ·· ·· ·· ·· ·· ··]
             8-15,136-143  [aa aa aa aa aa aa aa aa]
             16-23,144-151 [·· ·· ·· ·· ·· ·· ·· ··]
@@ -402,7 +403,7 @@ mod tests {
             56-63,184-191 [·· ·· ·· ·· ·· ·· ·· ··]
 
         package 1
-          node 1  64 GiB; 1G pages: 32, 24 free
+          node 1  64 GiB; 1G pages: 24/32 free
             64-71,192-199   [hh ·· ·· ·· ·· ·· ·· ··]
             72-79,200-207   [·· ·· ·· ·· ·· ·· ·· ··]
             80-87,208-215   [·· ·· ·· ·· ·· ·· ·· ··]
@@ -434,11 +435,11 @@ mod tests {
           8 CPUs, 8 cores, no L3 known, 2 nodes
 
         package 0
-          node 0  64 GiB; 1G pages: 32, 24 free
+          node 0  64 GiB; 1G pages: 24/32 free
             0-3 [h a ! b]
 
         package 1
-          node 1  no memory; 1G pages: 32, 24 free
+          node 1  no memory; 1G pages: 24/32 free
             4-7 [· i i x]
 
           devices not known: the source holds no devices

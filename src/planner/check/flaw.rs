@@ -92,6 +92,7 @@ impl Flaw {
             vm: vm.name().to_owned(),
             rule: self.rule,
             severity,
+            refused: self.kind == Kind::Refused,
             line: self.line,
             what: self.what,
             remedy: self.remedy,

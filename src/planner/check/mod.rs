@@ -53,6 +53,9 @@ pub struct Finding {
     pub rule: &'static str,
     /// Whether the VM will not start, or runs and is slow.
     pub severity: Severity,
+    /// Whether libvirt or QEMU refuses it, or makes something else of it;
+    /// else it is a rule of vmtune that is broken.
+    pub refused: bool,
     /// Line of the definition, counted from 1; `None` where something is
     /// missing as a whole.
     pub line: Option<u32>,
@@ -127,7 +130,8 @@ pub fn check(
         findings.extend(flaws.into_iter().filter_map(|f| f.finding(vm)));
     }
     findings.sort_by(|a, b| {
-        let key = |f: &Finding| (f.line, f.rule);
+        // What is missing as a whole comes after what is there.
+        let key = |f: &Finding| (f.line.is_none(), f.line, f.rule);
         a.vm.cmp(&b.vm).then_with(|| key(a).cmp(&key(b)))
     });
     findings

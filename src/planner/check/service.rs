@@ -47,7 +47,8 @@ fn judge(
     let host = &scene.host;
     let Some(pin) = *pin else {
         if vm.is_dedicated() {
-            let what = format!("no pin for {name}: it runs on vCPUs' CPUs");
+            let what =
+                format!("no pin for {name}: it may run on the vCPUs' CPUs");
             let remedy = "Pin it to CPUs that are kept for the host.";
             found.push(Flaw::slow(rule, what, remedy));
         }

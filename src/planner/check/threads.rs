@@ -147,7 +147,8 @@ fn siblings(
             "{} on host cores of other guest cores: siblings look like cores",
             words::vcpus(&split),
         );
-        let remedy = "Write threads='…' as many as share a host core.";
+        let remedy = "Write threads='…' as many as share a host core; the VM \
+                      and each of its cells need a multiple of that.";
         found.push(Flaw::slow(RULE, what, remedy).at(vm.line(ELEMENT)));
     }
 }

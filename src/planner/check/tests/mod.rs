@@ -37,8 +37,10 @@ fn findings_are_sorted_by_vm_line_and_rule() {
         .edit("threads='2'", "threads='1'")
         .beside(&fixture::GOOD.replace("cpuset='3'", "cpuset='16'"));
     let findings = bad.findings();
-    let keys: Vec<_> =
-        findings.iter().map(|f| (f.vm.clone(), f.line, f.rule)).collect();
+    let keys: Vec<_> = findings
+        .iter()
+        .map(|f| (f.vm.clone(), f.line.is_none(), f.line, f.rule))
+        .collect();
     assert!(keys.is_sorted() && keys[0].0 == "vm1", "{keys:?}");
     assert!(keys.len() > 3, "{keys:?}");
 }

@@ -1,0 +1,88 @@
+//! Has the checker judge a finished plan.
+
+use std::collections::BTreeMap;
+
+use super::{Inputs, PlanError, Subject, check, merge};
+use crate::base::DomainName;
+use crate::definition;
+use crate::model::domain::Domain;
+use crate::model::policy::Level;
+use crate::model::{Advice, Plan};
+use crate::rules::RULES;
+
+/// Judges the rendered definitions.
+///
+/// What the checker faults in them is a defect of vmtune, and such a plan is
+/// not given out; unless libvirt or QEMU would have refused the definition for
+/// the same before: then it is the user's to mend, and the plan says so.
+pub(super) fn judge(
+    inputs: &Inputs<'_>,
+    definitions: &BTreeMap<DomainName, String>,
+    plan: &mut Plan,
+) -> Result<(), PlanError> {
+    let mut rendered = Vec::new();
+    for (name, text) in definitions {
+        let domain = definition::read(text).map_err(|error| {
+            PlanError::Faulted(name.clone(), error.to_string())
+        })?;
+        rendered.push((text.as_str(), domain));
+    }
+    let after = faults(inputs, &rendered);
+    if after.is_empty() {
+        return Ok(());
+    }
+    let originals: Vec<(&str, Domain)> = inputs
+        .subjects
+        .iter()
+        .map(|s| (s.text.as_str(), s.domain.clone()))
+        .collect();
+    let before = faults(inputs, &originals);
+    for fault in after {
+        let had = before.iter().any(|old| {
+            (&old.vm, old.rule, &old.what)
+                == (&fault.vm, fault.rule, &fault.what)
+        });
+        if !had || !fault.refused {
+            let name =
+                rendered.iter().find(|(_, d)| d.name.as_str() == fault.vm);
+            let Some((_, domain)) = name else { continue };
+            return Err(PlanError::Faulted(domain.name.clone(), fault.what));
+        }
+        plan.advice.push(Advice {
+            rule: fault.rule.to_owned(),
+            vm: Some(fault.vm),
+            text: format!("{}: {}", fault.what, fault.remedy),
+        });
+    }
+    Ok(())
+}
+
+/// Returns the errors in what rules may change under the policy.
+fn faults(
+    inputs: &Inputs<'_>,
+    definitions: &[(&str, Domain)],
+) -> Vec<check::Finding> {
+    let judged: Vec<_> = definitions
+        .iter()
+        .map(|(text, domain)| {
+            let same = |s: &&Subject| s.domain.name == domain.name;
+            let subject = inputs.subjects.iter().find(same);
+            let live = subject.and_then(|subject| subject.live.as_ref());
+            check::Judged { text, domain, live }
+        })
+        .collect();
+    let neighbours: Vec<Domain> = inputs
+        .neighbours
+        .iter()
+        .flat_map(|neighbour| neighbour.definitions.clone())
+        .collect();
+    let mut findings =
+        check::check(inputs.facts, inputs.policy, &judged, &neighbours);
+    findings.retain(|finding| {
+        let policy = inputs.policy.for_vm(&finding.vm);
+        let rule = RULES.iter().find(|rule| rule.id == finding.rule);
+        finding.severity == check::Severity::Error
+            && rule.is_some_and(|r| merge::level(r, &policy) == Level::Plan)
+    });
+    findings
+}
