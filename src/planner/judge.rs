@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Inputs, PlanError, Subject, check, merge};
+use super::{Inputs, PlanError, Subject, check, merge, refusal};
 use crate::base::DomainName;
 use crate::definition;
 use crate::model::domain::Domain;
-use crate::model::policy::Level;
+use crate::model::policy::{Level, Pins};
 use crate::model::{Advice, Plan};
 use crate::rules::RULES;
 
@@ -14,7 +14,8 @@ use crate::rules::RULES;
 ///
 /// What the checker faults in them is a defect of vmtune, and such a plan is
 /// not given out; unless libvirt or QEMU would have refused the definition for
-/// the same before: then it is the user's to mend, and the plan says so.
+/// the same before, or the policy keeps the pins that it is about: then it is
+/// the user's to mend, and the plan says so.
 pub(super) fn judge(
     inputs: &Inputs<'_>,
     definitions: &BTreeMap<DomainName, String>,
@@ -42,11 +43,12 @@ pub(super) fn judge(
             (&old.vm, old.rule, &old.what)
                 == (&fault.vm, fault.rule, &fault.what)
         });
-        if !had || !fault.refused {
+        let is_users = (had && fault.refused) || is_kept(inputs, &fault);
+        if !is_users {
             let name =
                 rendered.iter().find(|(_, d)| d.name.as_str() == fault.vm);
             let Some((_, domain)) = name else { continue };
-            return Err(PlanError::Faulted(domain.name.clone(), fault.what));
+            return Err(refusal::faulted(inputs, &domain.name, fault.what));
         }
         plan.advice.push(Advice {
             rule: fault.rule.to_owned(),
@@ -85,4 +87,27 @@ fn faults(
             && rule.is_some_and(|r| merge::level(r, &policy) == Level::Plan)
     });
     findings
+}
+
+/// Returns whether a finding is about pins that were there and stay, or what
+/// follows from them.
+fn is_kept(inputs: &Inputs<'_>, finding: &check::Finding) -> bool {
+    let policy = inputs.policy.for_vm(&finding.vm);
+    let mut subjects = inputs.subjects.iter();
+    let subject = subjects.find(|s| s.domain.name.as_str() == finding.vm);
+    let Some(tune) = subject.map(|subject| &subject.domain.cputune) else {
+        return false;
+    };
+    let stays = |rule| policy.cpu.pins == Pins::Keep || !policy.plans(rule);
+    let vcpus = stays("vcpu-pin") && !tune.vcpupin.is_empty();
+    match finding.rule {
+        "vcpu-pin" | "vcpu-topology" | "numa-cells" | "numa-memory" => vcpus,
+        "emulator-pin" => {
+            vcpus || (stays("emulator-pin") && tune.emulatorpin.is_some())
+        }
+        "iothread-pin" => {
+            vcpus || (stays("iothread-pin") && !tune.iothreadpin.is_empty())
+        }
+        _ => false,
+    }
 }

@@ -1,6 +1,7 @@
 //! The smallest explanation of a refusal, and what would do: every remedy
 //! that is named was tried.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::ground::Ground;
@@ -9,7 +10,7 @@ use crate::base::{Bytes, DomainName, NodeId, PageSize};
 use crate::model::Fact;
 use crate::model::facts::{Facts, HugepagePool};
 use crate::model::policy::{
-    DeviceLocality, Emulator, Housekeeping, Pages, Policy, Smt, VmPolicy,
+    DeviceLocality, Emulator, Housekeeping, Level, Pages, Policy, Smt, VmPolicy,
 };
 use crate::placement::{Short, Shortage};
 
@@ -56,6 +57,42 @@ pub(super) fn explain(
         shortage: shortage.what.to_string(),
         remedies: attempt.remedies(&shortage.what),
     })
+}
+
+/// Explains what the checker faults: a defect, unless rules that the policy
+/// keeps from planning are what it takes.
+pub(super) fn faulted(
+    inputs: &Inputs<'_>,
+    vm: &DomainName,
+    what: String,
+) -> PlanError {
+    let mut policy = inputs.policy.clone();
+    let levels = policy.vm.values_mut().map(|vm| &mut vm.rules);
+    let mut idle = BTreeSet::new();
+    for rules in levels.chain([&mut policy.rules]) {
+        rules.retain(|rule, level| {
+            let plans = *level == Level::Plan;
+            if !plans {
+                idle.insert(rule.clone());
+            }
+            plans
+        });
+    }
+    if idle.is_empty() {
+        return PlanError::Faulted(vm.clone(), what);
+    }
+    let idle: Vec<_> = idle.into_iter().collect();
+    let full = Inputs { policy: &policy, ..*inputs };
+    let remedies = match super::plan(&full) {
+        Ok(_) => vec![format!("[rules] {} = \"plan\"", idle.join(", "))],
+        Err(PlanError::Refused(_)) => Vec::new(),
+        Err(other) => return other,
+    };
+    let shortage = format!(
+        "{what}, and the policy keeps rules from planning: {}",
+        idle.join(", ")
+    );
+    PlanError::Refused(Refusal { vm: vm.to_string(), shortage, remedies })
 }
 
 /// Adds free pages to a node's pool.
@@ -155,6 +192,16 @@ impl Attempt<'_> {
             for (text, wish) in smaller.chain([ordinary]) {
                 add(&text, self.with(|vm| vm.memory.pages = Some(wish)));
             }
+        }
+        if matches!(short, Short::NoHome) {
+            let mut policy = self.inputs.policy.clone();
+            policy.cpu.housekeeping = Housekeeping::Auto;
+            add("[cpu] housekeeping = \"auto\"", policy);
+            let own = Some(Emulator::Dedicated);
+            add(
+                "[cpu] emulator = \"dedicated\"",
+                self.with(|vm| vm.cpu.emulator = own),
+            );
         }
         if matches!(short, Short::Locality { .. }) {
             let prefer = Some(DeviceLocality::Prefer);
