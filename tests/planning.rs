@@ -4,13 +4,15 @@ mod support;
 
 use support::hosts::Shape;
 use support::vms::{Vm, subject};
-use vmtune::base::{Bytes, NodeId, PageSize};
+use vmtune::base::{Bytes, CpuSet, NodeId, PageSize};
 use vmtune::definition;
-use vmtune::model::VmPlacement;
 use vmtune::model::facts::Facts;
 use vmtune::model::policy::{
-    Emulator, Pages, Pins, PlacementMode, Policy, VmPolicy,
+    Emulator, Housekeeping, Level, Pages, Pins, PlacementMode, Policy, Smt,
+    VmPolicy,
 };
+use vmtune::model::{Fact, VmPlacement};
+use vmtune::placement::{Held, housekeeping};
 use vmtune::planner::{Inputs, PlanError, Planned, Refusal, plan};
 
 fn planned(
@@ -127,8 +129,7 @@ fn kept_pins_keep_guest_cores_of_four_threads() {
 #[test]
 fn more_pages_are_named_only_where_they_would_do() {
     let mut facts = host();
-    facts.topology.nodes[0].memory =
-        vmtune::model::Fact::known(Bytes(16 << 30), "made up");
+    facts.topology.nodes[0].memory = Fact::known(Bytes(16 << 30), "made up");
     let mut policy = Policy::default();
     policy.memory.pages = Pages::Size(PageSize::ONE_GIB);
     let vm = Vm { cells: 1, ..Vm::new("vm", 4, 10 << 10) }.xml();
@@ -189,7 +190,7 @@ fn vms_that_are_spread_to_fit_together_stay_where_they_are() {
         Shape { nodes: 3, adjacent: true, pages: Some((2, 1006)), ..shape }
             .facts();
     for node in &mut facts.topology.nodes {
-        node.memory = vmtune::model::Fact::known(Bytes(13 << 30), "made up");
+        node.memory = Fact::known(Bytes(13 << 30), "made up");
     }
     let vm = |name, vcpus, gib: u64| Vm::new(name, vcpus, gib << 10);
     let vms = [
@@ -206,4 +207,150 @@ fn vms_that_are_spread_to_fit_together_stay_where_they_are() {
         first.definitions.values().map(String::as_str).collect();
     let second = planned(&facts, &Policy::default(), &texts).unwrap();
     assert_eq!(second.plan.changes, []);
+}
+
+fn idle(rule: &str) -> Policy {
+    let mut policy = Policy::default();
+    policy.rules.insert(rule.to_owned(), Level::Off);
+    policy
+}
+
+/// Returns a definition with something put before an element.
+fn with(text: &str, before: &str, more: &str) -> String {
+    text.replacen(before, &format!("{more}{before}"), 1)
+}
+
+#[test]
+fn a_node_that_is_all_pools_is_home_of_its_memory() {
+    let mut facts = host();
+    for node in &mut facts.topology.nodes {
+        node.memory = Fact::known(Bytes(12 << 30), "made up");
+    }
+    let planned =
+        planned(&facts, &Policy::default(), &[&Vm::new("vm", 4, 4096).xml()])
+            .unwrap();
+    let cell = &placement(&planned).cells[0];
+    assert_eq!(cell.memory_node, cell.node);
+}
+
+#[test]
+fn threads_of_neighbours_hold_the_cpus_of_their_vcpu_element() {
+    let held = Vm { iothreads: 1, pins: vec![1], ..Vm::new("held", 1, 512) };
+    let text = held.xml().replace(
+        "<vcpu placement='static'>",
+        "<vcpu placement='static' cpuset='2'>",
+    );
+    let domain = definition::read(&text).unwrap();
+    let held = Held::by(&domain, &host().topology, &Policy::default());
+    assert_eq!(held.cpus.to_string(), "1-2");
+}
+
+#[test]
+fn memory_of_an_unpinned_neighbour_is_held_where_there_is_one_node() {
+    let facts = Shape::plain(1, 1, 4, 2).facts();
+    let domain = definition::read(&Vm::new("held", 1, 512).xml()).unwrap();
+    let held = Held::by(&domain, &facts.topology, &Policy::default());
+    let memory = held.memory.get(&(NodeId(0), None));
+    assert_eq!(memory, Some(&Bytes(512 << 20)));
+}
+
+#[test]
+fn a_node_whose_first_core_is_half_allowed_has_the_home_of_its_first_cpu() {
+    let mut facts = host();
+    facts.topology.disallowed = "8".parse().unwrap();
+    let kept = housekeeping(&facts.topology, &Housekeeping::Auto);
+    assert_eq!(kept.to_string(), "0,9,16,25");
+}
+
+#[test]
+fn without_cells_of_its_own_memory_is_bound_as_a_whole() {
+    let vm = Vm::new("vm", 24, 8 << 10).xml();
+    let planned = planned(&host(), &idle("numa-cells"), &[&vm]).unwrap();
+    assert_eq!(placement(&planned).cells.len(), 2);
+    let text = planned.definitions.values().next().unwrap();
+    assert!(text.contains("<memory mode='strict' nodeset='0-1'/>"), "{text}");
+    assert!(!text.contains("memnode"), "{text}");
+}
+
+#[test]
+fn a_floating_vm_keeps_no_topology_that_crosses_its_cells() {
+    let mut policy = Policy::default();
+    policy.cpu.placement = PlacementMode::Shared;
+    let vm = Vm { cells: 2, ..Vm::new("vm", 2, 1024) }.xml();
+    let threads = "    <topology sockets='1' cores='1' threads='2'/>\n";
+    let vm = with(&vm, "    <numa>", threads);
+    let planned = planned(&host(), &policy, &[&vm]).unwrap();
+    let after = planned.definitions.values().next().unwrap();
+    assert!(after.contains("threads='1'"), "{after}");
+}
+
+#[test]
+fn ordinary_pages_that_are_named_are_no_ground_for_allocation_on_demand() {
+    let mut policy = Policy::default();
+    policy.memory.pages = Pages::None;
+    let backing = "  <memoryBacking>\n    <hugepages>\n      \
+                   <page size='4' unit='KiB'/>\n    </hugepages>\n    \
+                   <allocation mode='ondemand'/>\n  </memoryBacking>\n";
+    let vm = with(&Vm::new("vm", 2, 1024).xml(), "  <vcpu ", backing);
+    let planned = planned(&host(), &policy, &[&vm]).unwrap();
+    let after = planned.definitions.values().next().unwrap();
+    assert!(after.contains("<allocation mode='immediate'/>"), "{after}");
+}
+
+#[test]
+fn without_housekeeping_an_emulator_has_no_home() {
+    let mut policy = Policy::default();
+    policy.cpu.housekeeping = Housekeeping::Cpus(CpuSet::new());
+    let vm = Vm::new("vm", 4, 1024).xml();
+    let refusal = refused(&host(), &policy, &vm);
+    assert!(refusal.shortage.starts_with("housekeeping has no CPU"));
+    assert_eq!(
+        refusal.remedies,
+        ["[cpu] housekeeping = \"auto\"", "[cpu] emulator = \"dedicated\""]
+    );
+}
+
+#[test]
+fn threads_that_are_asked_for_are_siblings_anywhere() {
+    let mut policy = Policy::default();
+    policy.cpu.smt = Smt::Any;
+    let table = VmPolicy { threads: Some(2), ..VmPolicy::default() };
+    policy.vm.insert("vm".to_owned(), table);
+    let vm = Vm::new("vm", 6, 1024).xml();
+    let planned = planned(&host(), &policy, &[&vm]).unwrap();
+    let after = planned.definitions.values().next().unwrap();
+    assert!(after.contains("cores='3' threads='2'"), "{after}");
+}
+
+#[test]
+fn an_emulator_that_stays_keeps_its_cpus() {
+    let vm = Vm::new("vm", 4, 1024).xml();
+    let tune = "  <cputune>\n    <emulatorpin cpuset='1,17'/>\n  </cputune>\n";
+    let vm = with(&vm, "  <os>", tune);
+    for policy in [keep(), idle("emulator-pin")] {
+        let planned = planned(&host(), &policy, &[&vm]).unwrap();
+        let cpus = placement(&planned).cpus();
+        assert!(!cpus.intersects(&"1,17".parse().unwrap()), "{cpus}");
+    }
+}
+
+#[test]
+fn kept_pins_that_cannot_be_are_advice() {
+    let vm = Vm { pins: vec![2, 99], ..Vm::new("vm", 2, 1024) }.xml();
+    let planned = planned(&host(), &keep(), &[&vm]).unwrap();
+    let advice = planned.plan.advice.iter().filter(|a| a.rule == "vcpu-pin");
+    let texts: Vec<_> = advice.map(|a| a.text.as_str()).collect();
+    assert!(texts.iter().any(|t| t.contains("CPU 99")), "{texts:?}");
+}
+
+#[test]
+fn rules_that_may_not_plan_are_named_where_they_would_be_needed() {
+    let numatune = "  <numatune>\n    <memory mode='strict' nodeset='9'/>\n  \
+                    </numatune>\n";
+    let mut policy = idle("numa-memory");
+    policy.memory.pages = Pages::Size(PageSize::ONE_GIB);
+    let vm = with(&Vm::new("vm", 2, 1024).xml(), "  <os>", numatune);
+    let refusal = refused(&host(), &policy, &vm);
+    assert!(refusal.shortage.contains("rules from planning: numa-memory"));
+    assert_eq!(refusal.remedies, ["[rules] numa-memory = \"plan\""]);
 }

@@ -18,7 +18,9 @@ pub struct Seeded(u64);
 
 impl Seeded {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        // Seeds in a row must not give one stream, shifted: each is mixed.
+        let mut mixed = Self(seed);
+        Self(mixed.next())
     }
 
     pub fn next(&mut self) -> u64 {
