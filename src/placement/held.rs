@@ -36,6 +36,10 @@ impl Held {
         let size = page_size(domain);
         for (memory, nodes) in memory(domain, topology, &held.cpus) {
             let share = memory.0.div_ceil(nodes.len().max(1) as u64);
+            // Each piece is of whole pages.
+            let share = size.map_or(share, |size| {
+                size.pages(Bytes(share)).saturating_mul(size.bytes())
+            });
             for node in nodes.iter() {
                 held.memory.entry((node, size)).or_default().0 += share;
             }
