@@ -70,6 +70,7 @@ pub fn is_hosts_own(mode: Option<&CpuMode>) -> bool {
 pub fn topology(
     facts: &Facts,
     domain: &Domain,
+    policy: &Policy,
     placement: &VmPlacement,
 ) -> CpuTopology {
     let host = &facts.topology;
@@ -86,7 +87,12 @@ pub fn topology(
     }
     let pins = pins.unwrap_or_default();
     let threads = threads(host, placement.threads, &pins);
-    let sockets = sockets(domain.vcpus, threads, placement);
+    // Without a cell there is no node for a socket to be.
+    let has_cells = policy.plans("numa-cells") || !domain.cells().is_empty();
+    let sockets = match has_cells {
+        true => sockets(domain.vcpus, threads, placement),
+        false => 1,
+    };
     let socket = domain.vcpus / sockets;
     let dies = if x86 { dies(host, threads, socket, &pins) } else { 1 };
     // Elsewhere dies and clusters are the machine's own business.
@@ -193,11 +199,13 @@ fn dies(host: &Topology, threads: u32, socket: u32, pins: &[CpuId]) -> u32 {
 pub fn has_the_hosts_caches(
     facts: &Facts,
     domain: &Domain,
+    policy: &Policy,
     placement: &VmPlacement,
 ) -> bool {
     let Some(pins) = pins(domain, placement) else { return false };
     let host = &facts.topology;
-    let CpuTopology { cores, threads, .. } = topology(facts, domain, placement);
+    let CpuTopology { cores, threads, .. } =
+        topology(facts, domain, policy, placement);
     let ids = |count: u32| usize_of(count).next_power_of_two();
     let set = |cpus: &[CpuId]| cpus.iter().copied().collect::<CpuSet>();
     let core = |cpus| host.cores.iter().any(|core| core.cpus == set(cpus));

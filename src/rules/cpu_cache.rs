@@ -51,7 +51,7 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
     if !cx.domain.is_x86_64() || !matches!(virt_type, "kvm" | "qemu") {
         return Verdict::NotApplicable("only QEMU's x86 CPUs have the setting");
     }
-    let planned = guest::topology(cx.facts, cx.domain, cx.placement);
+    let planned = guest::topology(cx.facts, cx.domain, cx.policy, cx.placement);
     let given = cx.domain.cpu.as_ref().and_then(|cpu| cpu.topology);
     let stands = cx.policy.plans("vcpu-topology")
         || given.is_some_and(|given| given.equals(&planned));
@@ -59,7 +59,12 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
     let whole = stands
         && virt_type == "kvm"
         && guest::is_hosts_own(mode.as_ref())
-        && guest::has_the_hosts_caches(cx.facts, cx.domain, cx.placement);
+        && guest::has_the_hosts_caches(
+            cx.facts,
+            cx.domain,
+            cx.policy,
+            cx.placement,
+        );
     let (mut edits, seen) = cache(cx, whole);
     let mut advice = Vec::new();
     if !stands && given.is_none() {
@@ -191,7 +196,7 @@ fn natively(
 /// Returns whether vcpu-topology requires topoext.
 fn plans_topoext(cx: &Context<'_>) -> bool {
     let vendor = cx.facts.cpu_vendor.value().map(String::as_str);
-    let planned = guest::topology(cx.facts, cx.domain, cx.placement);
+    let planned = guest::topology(cx.facts, cx.domain, cx.policy, cx.placement);
     cx.policy.plans("vcpu-topology")
         && matches!(vendor, Some("AuthenticAMD" | "HygonGenuine"))
         && cx.domain.virt_type == "kvm"

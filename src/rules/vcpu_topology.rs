@@ -36,7 +36,7 @@ pub const RULE: Rule = Rule {
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {
-    let wanted = guest::topology(cx.facts, cx.domain, cx.placement);
+    let wanted = guest::topology(cx.facts, cx.domain, cx.policy, cx.placement);
     let given = cx.domain.cpu.as_ref().and_then(|cpu| cpu.topology);
     let mut edits = Vec::new();
     if given.is_none_or(|given| !given.equals(&wanted)) {
