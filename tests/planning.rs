@@ -354,3 +354,27 @@ fn rules_that_may_not_plan_are_named_where_they_would_be_needed() {
     assert!(refusal.shortage.contains("rules from planning: numa-memory"));
     assert_eq!(refusal.remedies, ["[rules] numa-memory = \"plan\""]);
 }
+
+#[test]
+fn a_guest_that_gets_no_cells_gets_no_socket_for_each() {
+    let vm = Vm::new("vm", 24, 8 << 10).xml();
+    let planned = planned(&host(), &idle("numa-cells"), &[&vm]).unwrap();
+    assert_eq!(placement(&planned).cells.len(), 2);
+    let text = planned.definitions.values().next().unwrap();
+    assert!(text.contains("sockets='1'"), "{text}");
+}
+
+#[test]
+fn pieces_of_memory_are_held_in_whole_pages() {
+    let vm = Vm { cells: 3, ..Vm::new("held", 3, 1536) }.xml();
+    let backing = "  <memoryBacking>\n    <hugepages>\n      \
+                   <page size='1' unit='G'/>\n    </hugepages>\n  \
+                   </memoryBacking>\n";
+    let numatune = "  <numatune>\n    <memory mode='strict' nodeset='1'/>\n  \
+                    </numatune>\n";
+    let vm = with(&with(&vm, "  <vcpu ", backing), "  <os>", numatune);
+    let domain = definition::read(&vm).unwrap();
+    let held = Held::by(&domain, &host().topology, &Policy::default());
+    let memory = held.memory.get(&(NodeId(1), Some(PageSize::ONE_GIB)));
+    assert_eq!(memory, Some(&Bytes(3 << 30)));
+}

@@ -17,7 +17,12 @@ use super::hosts::{Shape, add_nic};
 /// Draws a host, and takes away some of what is known of it.
 pub fn host(seeded: &mut Seeded) -> Facts {
     let most = *seeded.pick(&[4, 12, 12, 32]);
-    let mut facts = Shape::random(seeded, most).facts();
+    let mut facts = loop {
+        let facts = Shape::random(seeded, most).facts();
+        if !facts.topology.online.is_empty() {
+            break facts;
+        }
+    };
     let nodes: Vec<_> = facts.topology.nodes.iter().map(|n| n.id).collect();
     if seeded.chance(70) {
         let count = 1 + seeded.below(2) as usize;
@@ -154,6 +159,10 @@ pub fn policy(seeded: &mut Seeded, facts: &Facts, names: &[&str]) -> Policy {
             let level = if seeded.chance(25) { Level::Off } else { level };
             policy.rules.insert(rule.id.to_owned(), level);
         }
+    }
+    if !policy.plans("vcpu-pin") {
+        // Nothing then holds the VM where the emulator's pin was made for.
+        policy.cpu.pins = Pins::Replan;
     }
     for name in names {
         if seeded.chance(30) {
