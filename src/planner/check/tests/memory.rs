@@ -322,12 +322,8 @@ fn trap_21_limits_that_starve_vfio() {
     let says = "a limit of 8 GiB, where 9 GiB are needed";
     low.finds("memory-locking", Error, says, "<hard_limit");
     let unlocked = Case::good().edit("<locked/>", "");
-    unlocked.finds(
-        "memory-locking",
-        Warning,
-        "without <locked/>",
-        "<hard_limit",
-    );
+    let says = "without <locked/>";
+    unlocked.finds("memory-locking", Warning, says, "<hard_limit");
     // Behind a guest IOMMU, each device locks all memory.
     let second = "<hostdev type='pci'><source><address bus='0xc2' slot='0' \
                   function='0'/></source></hostdev><memballoon";
