@@ -304,7 +304,7 @@ mod tests {
           cores      9+25 10+26 11+27 12+28
           memory     16 × 1G pages on node 1
           emulator   8,24 (housekeeping); 1 I/O thread on 8,24
-          objective  not proved: L3 domains beyond the minimum is 1, could be 0 at best
+          objective  not proved optimal: L3 domains beyond the minimum: 1, at best 0
 
           vcpu-pin                                                    when the VM starts
             + cputune/vcpupin cpuset, 8 of them
