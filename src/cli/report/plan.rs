@@ -379,6 +379,27 @@ mod tests {
     }
 
     #[test]
+    fn one_value_for_many_is_said_once() {
+        let unit = |cell: u32| {
+            change(
+                "numa-cells",
+                &format!("/domain/cpu/numa/cell[@id='{cell}']/@unit"),
+                None,
+                Some("KiB"),
+                "libvirt counts so",
+            )
+        };
+        let plan = sample::plan(&[9, 25], 1, (0..4).map(unit).collect());
+        let text = show(&plan, &sample::host(2, 4, 2), false);
+        assert!(
+            text.contains(
+                "\n    + cpu/numa/cell unit, 4 of them, each KiB\n    be"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn nothing_to_do_is_said() {
         let plan = sample::plan(&[9, 25], 1, Vec::new());
         let text = show(&plan, &sample::host(2, 4, 2), false);
