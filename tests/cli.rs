@@ -240,6 +240,20 @@ fn a_policy_error_names_its_line() {
 }
 
 #[test]
+fn a_plan_names_the_policy_file() {
+    let bench = Bench::new();
+    fs::write(bench.path("p.toml"), "preset = 'throughput'\n").unwrap();
+    let plan = "plan --host HOST --domain vm1.xml --policy";
+    for (policy, row) in [
+        ("p.toml", "\npolicy     p.toml, from throughput\n"),
+        ("throughput", "\npolicy     throughput\n"),
+    ] {
+        let text = bench.run(&format!("{plan} {policy}")).out;
+        assert!(text.contains(row), "{text}");
+    }
+}
+
+#[test]
 fn a_plan_has_a_form_for_everybody() {
     let bench = Bench::new();
     let plan = "plan --host HOST --domain vm1.xml";

@@ -41,6 +41,7 @@ pub(super) fn run(
         let shown = Shown {
             plan: &plan,
             facts: None,
+            policy: None,
             domains: &[],
             others: CpuSet::new(),
             verbose,

@@ -66,6 +66,7 @@ pub(super) fn run(
                 &Shown {
                     plan: &planned.plan,
                     facts: Some(&facts),
+                    policy: policy::file(&args.policy),
                     domains: &domains,
                     others: pins(&selection),
                     verbose,

@@ -26,6 +26,8 @@ pub struct Shown<'a> {
     pub facts: Option<&'a Facts>,
     /// The VMs as they are.
     pub domains: &'a [&'a Domain],
+    /// The policy's file, where it is known and none of the presets.
+    pub policy: Option<&'a str>,
     /// CPUs that VMs hold which are not planned.
     pub others: CpuSet,
     /// Whether each of many like things is shown.
@@ -37,7 +39,11 @@ pub fn plan(page: &mut Page, shown: &Shown<'_>) {
     let plan = shown.plan;
     page.row(0, "host", &[(PLAIN, plan.host.clone())]);
     page.row(0, "VMs from", &[(PLAIN, plan.connection.clone())]);
-    page.row(0, "policy", &[(PLAIN, plan.preset.clone())]);
+    let policy = match shown.policy {
+        Some(file) => format!("{file}, from {}", plan.preset),
+        None => plan.preset.clone(),
+    };
+    page.row(0, "policy", &[(PLAIN, policy)]);
     if !plan.housekeeping.is_empty() {
         let kept = format!("CPUs {}", plan.housekeeping);
         page.row(0, "host keeps", &[(PLAIN, kept)]);
@@ -215,6 +221,7 @@ mod tests {
         let shown = Shown {
             plan: plan_,
             facts: Some(facts),
+            policy: None,
             domains: &[],
             others: CpuSet::new(),
             verbose,
