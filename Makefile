@@ -17,7 +17,7 @@ setup: ## Installs the build libraries that are missing, and nothing else
 
 run: setup ## Builds, and prints a plan for an example VM on an example host
 	@cargo build --release --locked
-	@target/release/vmtune plan vm1 --connect '$(NODE)' \
+	@cargo run --quiet --release --locked -- plan vm1 --connect '$(NODE)' \
 	    --host examples/host.json --color always
 
 test: setup ## Builds, and runs all tests that need nothing else

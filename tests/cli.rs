@@ -114,6 +114,10 @@ fn wrong_usage_is_told_with_the_way_out() {
     error: no VM is named
     hint: name VMs, or --all for every VM; `virsh list --all` lists them
     ");
+    insta::assert_snapshot!(bench.refused(2, "plan --host HOST"), @r"
+    error: no VM is named
+    hint: name VMs of libvirt, or give their files with --domain
+    ");
     insta::assert_snapshot!(
         bench.refused(2, "plan --domain - --domain - --host HOST"), @r"
     error: --domain - is given twice, and standard input can be read once
@@ -202,6 +206,24 @@ fn other_files_than_xml_are_recognised() {
     error: --domain 100.conf is a VM of Proxmox, which vmtune cannot plan yet
     hint: give libvirt XML
     ");
+    fs::write(bench.path("disk.img"), [0xff, 0xfe, 0]).unwrap();
+    let said = bench.refused(2, "plan --host HOST --domain disk.img");
+    insta::assert_snapshot!(said, @r"
+    error: --domain disk.img is not a libvirt domain XML
+    hint: `virsh dumpxml --inactive --security-info VM` prints one
+    ");
+    fs::write(bench.path("disk.img"), vec![0; 5 << 20]).unwrap();
+    let said = bench.refused(2, "plan --host HOST --domain disk.img");
+    insta::assert_snapshot!(said, @r"
+    error: --domain disk.img is longer than 4 MiB, and no definition is
+    hint: `virsh dumpxml --inactive --security-info VM` prints one
+    ");
+    let said = bench.refused(1, "apply vm1.xml");
+    insta::assert_snapshot!(said, @r"
+    error: reading vm1.xml as a plan
+    because: expected value at line 1 column 1
+    hint: `vmtune plan --out FILE` writes a plan
+    ");
     fs::write(bench.path("bad.xml"), "<domain type='kvm'>\n<name>").unwrap();
     let said = bench.refused(1, "plan --host HOST --domain bad.xml");
     insta::assert_snapshot!(said, @r"
@@ -237,6 +259,20 @@ fn a_policy_error_names_its_line() {
     because: p.toml, line 2: there is no key "smtt" here; did you mean "smt"?
     hint: `vmtune explain` lists the rules; docs/policy.md the keys
     "#);
+}
+
+#[test]
+fn a_plan_names_the_policy_file() {
+    let bench = Bench::new();
+    fs::write(bench.path("p.toml"), "preset = 'throughput'\n").unwrap();
+    let plan = "plan --host HOST --domain vm1.xml --policy";
+    for (policy, row) in [
+        ("p.toml", "\npolicy     p.toml, from throughput\n"),
+        ("throughput", "\npolicy     throughput\n"),
+    ] {
+        let text = bench.run(&format!("{plan} {policy}")).out;
+        assert!(text.contains(row), "{text}");
+    }
 }
 
 #[test]
@@ -289,7 +325,6 @@ fn a_planned_definition_needs_no_plan() {
 #[test]
 fn several_vms_are_written_into_a_folder() {
     let bench = Bench::new();
-    fs::create_dir(bench.path("new")).unwrap();
     let output = bench.run(
         "plan --host HOST --domain vm1.xml --domain vm2.xml --format xml \
          --out-dir new",

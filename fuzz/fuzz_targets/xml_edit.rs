@@ -119,12 +119,24 @@ fn change(
         let closed = element.source().ends_with("/>");
         if element.children().next().is_some() {
             assert_eq!(back, document.text());
-        } else if closed && !document.text().contains(" />") {
-            let tight = back.replace("\t/>", "/>").replace("\n/>", "/>");
-            let whole = document.text().replace("\t/>", "/>");
-            assert_eq!(tight, whole.replace("\n/>", "/>"));
+        } else if closed {
+            // The blanks before `/>` follow the document's custom.
+            assert_eq!(tight(&back), tight(document.text()));
         }
     }
+}
+
+/// Takes the blanks before every `/>` away.
+fn tight(text: &str) -> String {
+    let mut parts = text.split("/>").peekable();
+    let mut tight = String::new();
+    while let Some(part) = parts.next() {
+        match parts.peek() {
+            Some(_) => tight += &format!("{}/>", part.trim_ascii_end()),
+            None => tight += part,
+        }
+    }
+    tight
 }
 
 /// Asserts that a document has what one edit wanted.

@@ -41,6 +41,7 @@ pub(super) fn run(
         let shown = Shown {
             plan: &plan,
             facts: None,
+            policy: None,
             domains: &[],
             others: CpuSet::new(),
             verbose,
@@ -69,7 +70,13 @@ fn load(state: &StateDir, path: Option<&Path>) -> Result<Plan, CliError> {
         Some(path) => plan_store::load_from(path),
         None => plan_store::load(state),
     };
-    Ok(plan.map_err(anyhow::Error::new)?)
+    plan.map_err(|error| {
+        let error = CliError::new(Kind::Failed, error);
+        match path {
+            Some(_) => error.hint("`vmtune plan --out FILE` writes a plan"),
+            None => error,
+        }
+    })
 }
 
 /// Returns the connection to apply a plan by: its own, unless told otherwise.

@@ -126,7 +126,7 @@ pub(super) struct PolicyArgs {
 Examples:
   vmtune facts                              this machine
   vmtune facts --format json > host.json    for `--host host.json` elsewhere
-  vmtune facts --host 'synthetic:pack:2 l3:4 core:8 pu:2'
+  vmtune facts --host 'synthetic:[numa(memory=64GiB)] l3:2 core:8 pu:2'
   vmtune facts --capture host1              a folder to attach to a report")]
 pub(super) struct FactsArgs {
     /// How to show it
@@ -165,7 +165,8 @@ pub(super) struct PlanArgs {
     /// Save the plan in this file
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// Write each VM's new definition to DIR/NAME.xml (with --format xml)
+    /// Write each VM's new definition to DIR/NAME.xml (with --format xml);
+    /// DIR is made where there is none
     #[arg(long, value_name = "DIR")]
     pub(super) out_dir: Option<PathBuf>,
     /// Print passwords and keys that definitions hold

@@ -47,7 +47,7 @@ pub(super) fn report(
         let places = count(normalised.len(), "place");
         if verbose {
             for one in normalised {
-                page.row(2, "libvirt's", &[(FAINT, one.to_string())]);
+                page.row(2, "libvirt", &[(FAINT, one.to_string())]);
             }
         } else if !normalised.is_empty() {
             let text = format!("libvirt wrote {places} its own way (-v)");
@@ -55,7 +55,9 @@ pub(super) fn report(
         }
     }
     for vm in &outcome.rolled_back {
-        let text = "has its former definition again".to_owned();
+        let text = "has its former definition again, in effect when the VM \
+                    starts next"
+            .to_owned();
         page.flow("", "  ", &[(KEY, format!("{vm}:")), (PLAIN, text)]);
     }
     Ok(screen.print(&page.into_text())?)

@@ -45,6 +45,11 @@ pub(super) fn write_definition(
     path: &Path,
     text: &str,
 ) -> Result<(), CliError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| {
+            format!("making the folder {}", folder.display())
+        })?;
+    }
     OpenOptions::new()
         .write(true)
         .create(true)

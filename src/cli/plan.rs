@@ -66,6 +66,7 @@ pub(super) fn run(
                 &Shown {
                     plan: &planned.plan,
                     facts: Some(&facts),
+                    policy: policy::file(&args.policy),
                     domains: &domains,
                     others: pins(&selection),
                     verbose,
@@ -91,9 +92,12 @@ pub(super) fn run(
 fn refuse_contradictions(args: &PlanArgs) -> Result<(), CliError> {
     sources::refuse_contradictions(&args.sources)?;
     if args.vms.is_empty() && !args.all && args.sources.domains.is_empty() {
-        return Err(CliError::usage("no VM is named").hint(
-            "name VMs, or --all for every VM; `virsh list --all` lists them",
-        ));
+        let hint = if args.sources.host.is_some() {
+            "name VMs of libvirt, or give their files with --domain"
+        } else {
+            "name VMs, or --all for every VM; `virsh list --all` lists them"
+        };
+        return Err(CliError::usage("no VM is named").hint(hint));
     }
     if args.out_dir.is_some() && args.format != PlanFormat::Xml {
         return Err(CliError::usage("--out-dir goes with --format xml")

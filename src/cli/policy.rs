@@ -21,6 +21,11 @@ pub(super) fn load(args: &PolicyArgs) -> Result<Policy, CliError> {
     Ok(policy)
 }
 
+/// Returns the file of a policy, if it is none of the presets.
+pub(super) fn file(args: &PolicyArgs) -> Option<&str> {
+    preset(&args.policy).is_none().then_some(args.policy.as_str())
+}
+
 fn from_file(path: &str) -> Result<Policy, CliError> {
     let names = PRESETS.iter().map(|p| p.name);
     if !Path::new(path).exists() && !path.contains(['/', '.']) {

@@ -130,7 +130,7 @@ fn missing(found: &[Found], wanted: &str, place: &str) -> CliError {
         None => {
             let list: Vec<_> = names().take(LISTED).collect();
             let more = if found.len() > LISTED { ", …" } else { "" };
-            error.hint(format!("there are {}{more}", list.join(", ")))
+            error.hint(format!("those found: {}{more}", list.join(", ")))
         }
     }
 }

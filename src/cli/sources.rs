@@ -1,6 +1,7 @@
 //! Where host and VMs come from: files, or the machine and its libvirt.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::Context;
@@ -10,10 +11,15 @@ use super::connection::{self, Purpose, Unread, asked_uri, refuse_remote};
 use super::exit::{CliError, Kind};
 use super::screen::Screen;
 use super::select::Found;
+use crate::base::Bytes;
 use crate::definition;
 use crate::host::{self, Root, Source, collect};
 use crate::model::Fact;
 use crate::model::facts::{Facts, HypervisorFacts};
+
+/// A definition has fewer bytes than this.
+const LONGEST: usize = 4 * 1024 * 1024;
+const DUMP: &str = "`virsh dumpxml --inactive --security-info VM` prints one";
 
 /// The VMs, and who says so.
 #[derive(Debug)]
@@ -126,18 +132,34 @@ pub(super) fn capture(folder: &Path) -> Result<(), CliError> {
     })
 }
 
+/// Reads a file, or what shows that it is too long: it may be a disk image.
+fn whole(file: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(LONGEST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads one `--domain` file.
 fn file(path: &str) -> Result<Found, CliError> {
-    let (origin, text) = if path == "-" {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
+    let (origin, bytes) = if path == "-" {
+        let bytes = whole(io::stdin())
             .context("reading a definition from standard input")?;
-        ("standard input", text)
+        ("standard input", bytes)
     } else {
-        let text = std::fs::read_to_string(path)
+        let bytes = File::open(path)
+            .and_then(whole)
             .with_context(|| format!("reading the definition {path}"))?;
-        (path, text)
+        (path, bytes)
+    };
+    if bytes.len() > LONGEST {
+        let size = Bytes(LONGEST as u64);
+        return Err(CliError::usage(format!(
+            "--domain {origin} is longer than {size}, and no definition is"
+        ))
+        .hint(DUMP));
+    }
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(not_xml(origin, ""));
     };
     if !text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
         return Err(not_xml(origin, &text));
@@ -161,10 +183,7 @@ fn not_xml(origin: &str, text: &str) -> CliError {
     let (what, hint) = if text.lines().any(is_conf) {
         ("a VM of Proxmox, which vmtune cannot plan yet", "give libvirt XML")
     } else {
-        (
-            "not a libvirt domain XML",
-            "`virsh dumpxml --inactive --security-info VM` prints one",
-        )
+        ("not a libvirt domain XML", DUMP)
     };
     CliError::usage(format!("--domain {origin} is {what}")).hint(hint)
 }

@@ -18,7 +18,7 @@ const MAX_TEXT: u64 = 32;
 /// however that ends, since the kernel holds it.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Why the lock was not had.
@@ -75,7 +75,16 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(note.as_bytes()))
             .map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    /// Gives the lock back in so many words: closing the file alone would
+    /// leave it to a process that is being started and has a copy still.
+    fn drop(&mut self) {
+        // A lock that cannot be given back ends with the process.
+        let _ = self.file.unlock();
     }
 }
 

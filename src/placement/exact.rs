@@ -15,7 +15,7 @@ const WAYS: usize = 20_000;
 /// Work after which the search is given up: looks at a core or a way, each
 /// some tens of nanoseconds, so that all of it stays well below a second.
 /// What is not proved then is shown as a gap.
-const WORK: usize = 500_000;
+const WORK: usize = 150_000;
 
 /// The state of the search.
 pub(super) struct Exact<'a> {

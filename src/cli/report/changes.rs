@@ -137,6 +137,12 @@ fn table(page: &mut Page, changes: &[&Change], verbose: bool) {
     let first = changes[0];
     let title =
         format!("{}, {} of them", pattern(&first.target), changes.len());
+    let alike = |c: &&Change| c.from == first.from && c.to == first.to;
+    if changes.iter().all(alike) {
+        let spans =
+            [sign(first), (BOLD, title + ", each"), (PLAIN, values(first))];
+        return page.flow("    ", "      ", &spans);
+    }
     page.flow("    ", "      ", &[sign(first), (BOLD, title)]);
     let cells: Vec<String> =
         changes.iter().map(|change| cell(change)).collect();
@@ -158,10 +164,13 @@ fn table(page: &mut Page, changes: &[&Change], verbose: bool) {
 }
 
 fn cell(change: &Change) -> String {
-    let value = match (&change.from, &change.to) {
+    format!("{}: {}", key(&change.target), values(change))
+}
+
+fn values(change: &Change) -> String {
+    clipped(&match (&change.from, &change.to) {
         (Some(from), Some(to)) => format!("{from}→{to}"),
         (None, Some(value)) | (Some(value), None) => value.clone(),
         (None, None) => String::new(),
-    };
-    format!("{}: {}", key(&change.target), clipped(&value))
+    })
 }

@@ -85,17 +85,19 @@ impl Page {
         let mut fresh = true;
         self.text.push_str(first);
         for (style, text) in spans {
-            for word in words(text, self.width.saturating_sub(columns(rest))) {
-                let size = columns(&word);
-                if !fresh && column + 1 + size > self.width {
+            for piece in pieces(text, self.width.saturating_sub(columns(rest)))
+            {
+                let size = columns(&piece.text);
+                let blank = usize::from(piece.begins);
+                if !fresh && column + blank + size > self.width {
                     self.text.push('\n');
                     self.text.push_str(rest);
                     column = columns(rest);
-                } else if !fresh {
+                } else if !fresh && piece.begins {
                     self.text.push(' ');
                     column += 1;
                 }
-                self.styled(*style, &word);
+                self.styled(*style, &piece.text);
                 column += size;
                 fresh = false;
             }
@@ -149,24 +151,26 @@ pub(super) fn columns(text: &str) -> usize {
 
 /// Splits a text at blanks, and a word that is wider than the page after
 /// commas, as in long lists of CPUs.
-fn words(text: &str, width: usize) -> Vec<String> {
-    let mut words = Vec::new();
+fn pieces(text: &str, width: usize) -> Vec<Piece> {
+    let mut pieces = Vec::new();
     for word in harmless(text).split_whitespace() {
-        if word.chars().count() <= width {
-            words.push(word.to_owned());
-            continue;
-        }
-        let mut part = String::new();
-        for piece in word.split_inclusive(',') {
-            let size = part.chars().count() + piece.chars().count();
-            if !part.is_empty() && size > width {
-                words.push(std::mem::take(&mut part));
-            }
-            part.push_str(piece);
-        }
-        words.push(part);
+        let fits = word.chars().count() <= width;
+        let parts = word.split_inclusive(|c| c == ',' && !fits);
+        pieces.extend(
+            parts.enumerate().map(|(n, part)| Piece {
+                text: part.to_owned(),
+                begins: n == 0,
+            }),
+        );
     }
-    words
+    pieces
+}
+
+/// What a line does not break in.
+struct Piece {
+    text: String,
+    /// Whether a word begins here.
+    begins: bool,
 }
 
 /// Makes a text that others wrote harmless to a terminal: control characters
@@ -203,7 +207,7 @@ mod tests {
     #[test]
     fn long_lists_break_after_commas() {
         let spans = [(PLAIN, "on 0,8,16,24,32".into())];
-        assert_eq!(flow(10, &spans), "- on\n  0,8,16,\n  24,32\n");
+        assert_eq!(flow(10, &spans), "- on 0,8,\n  16,24,32\n");
     }
 
     #[test]

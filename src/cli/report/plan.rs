@@ -26,6 +26,8 @@ pub struct Shown<'a> {
     pub facts: Option<&'a Facts>,
     /// The VMs as they are.
     pub domains: &'a [&'a Domain],
+    /// The policy's file, where it is known and none of the presets.
+    pub policy: Option<&'a str>,
     /// CPUs that VMs hold which are not planned.
     pub others: CpuSet,
     /// Whether each of many like things is shown.
@@ -37,7 +39,11 @@ pub fn plan(page: &mut Page, shown: &Shown<'_>) {
     let plan = shown.plan;
     page.row(0, "host", &[(PLAIN, plan.host.clone())]);
     page.row(0, "VMs from", &[(PLAIN, plan.connection.clone())]);
-    page.row(0, "policy", &[(PLAIN, plan.preset.clone())]);
+    let policy = match shown.policy {
+        Some(file) => format!("{file}, from {}", plan.preset),
+        None => plan.preset.clone(),
+    };
+    page.row(0, "policy", &[(PLAIN, policy)]);
     if !plan.housekeeping.is_empty() {
         let kept = format!("CPUs {}", plan.housekeeping);
         page.row(0, "host keeps", &[(PLAIN, kept)]);
@@ -215,6 +221,7 @@ mod tests {
         let shown = Shown {
             plan: plan_,
             facts: Some(facts),
+            policy: None,
             domains: &[],
             others: CpuSet::new(),
             verbose,
@@ -304,7 +311,7 @@ mod tests {
           cores      9+25 10+26 11+27 12+28
           memory     16 × 1G pages on node 1
           emulator   8,24 (housekeeping); 1 I/O thread on 8,24
-          objective  not proved: L3 domains beyond the minimum is 1, could be 0 at best
+          objective  not proved optimal: L3 domains beyond the minimum: 1, at best 0
 
           vcpu-pin                                                    when the VM starts
             + cputune/vcpupin cpuset, 8 of them
@@ -376,6 +383,27 @@ mod tests {
 
         126 changes, in effect when the VM starts.
         ");
+    }
+
+    #[test]
+    fn one_value_for_many_is_said_once() {
+        let unit = |cell: u32| {
+            change(
+                "numa-cells",
+                &format!("/domain/cpu/numa/cell[@id='{cell}']/@unit"),
+                None,
+                Some("KiB"),
+                "libvirt counts so",
+            )
+        };
+        let plan = sample::plan(&[9, 25], 1, (0..4).map(unit).collect());
+        let text = show(&plan, &sample::host(2, 4, 2), false);
+        assert!(
+            text.contains(
+                "\n    + cpu/numa/cell unit, 4 of them, each KiB\n    be"
+            ),
+            "{text}"
+        );
     }
 
     #[test]

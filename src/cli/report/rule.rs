@@ -62,6 +62,14 @@ pub fn rules(page: &mut Page, rules: &[&Rule]) {
         }
     }
     page.gap();
+    page.flow(
+        "  ",
+        "  ",
+        &[
+            (KEY, "vmtune explain RULE".into()),
+            (FAINT, "says more about one".into()),
+        ],
+    );
 }
 
 /// Returns `docs/rules.md`.
