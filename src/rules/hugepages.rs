@@ -118,10 +118,25 @@ fn read(page: &BackingPage) -> Option<(PageSize, Option<IdSet<CellId>>)> {
     Some((page.size?, nodes))
 }
 
+/// Returns whether a `<page>` names a guest node that will not be there.
+fn names_a_cell_that_goes(cx: &Context<'_>) -> bool {
+    let backing = cx.domain.memory_backing.as_ref();
+    let pages = backing.and_then(|backing| backing.hugepages.as_ref());
+    let named = pages.into_iter().flatten().filter_map(read);
+    let known = |id| cx.placement.cells.iter().any(|cell| cell.id == id);
+    named.filter_map(|(_, nodes)| nodes).any(|nodes| !nodes.iter().all(known))
+}
+
 /// Keeps, removes or misses huge pages that the placement does not give.
 fn do_without(cx: &Context<'_>) -> Verdict {
     let own = cx.domain.has_hugepages();
     let target = || at("memoryBacking/hugepages");
+    if !own && names_a_cell_that_goes(cx) {
+        let because = "it asks for ordinary pages, in a guest node that the \
+                       plan does not have";
+        let edits = vec![Edit::remove(target(), because)];
+        return Verdict::Change { edits, advice: Vec::new() };
+    }
     if cx.policy.memory.pages == Pages::None {
         if !own {
             return Verdict::Satisfied(
