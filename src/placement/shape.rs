@@ -166,6 +166,10 @@ fn threads(
         .map(|core| core.width)
         .max()
         .unwrap_or(1);
+    // vCPUs that float are siblings of nobody.
+    if demand.mode == PlacementMode::Shared {
+        return Ok(1);
+    }
     let fits = |threads: u32| divides(demand, threads, count);
     if let Some(threads) = demand.threads {
         let no = |why| Err(Short::Threads { threads, why });
@@ -183,7 +187,6 @@ fn threads(
         };
     }
     Ok(match smt(demand) {
-        _ if demand.mode == PlacementMode::Shared => 1,
         Smt::Siblings => (1..=width)
             .rev()
             .find(|&threads| width.is_multiple_of(threads) && fits(threads))

@@ -65,11 +65,9 @@ fn precheck(hosts: Hosts<'_>, demand: &Demand) -> Result<(), Short> {
     {
         return Err(Short::EmptyCells { cells, vcpus: demand.vcpus });
     }
-    if demand.mode == PlacementMode::Dedicated
-        && demand.emulator == Emulator::Housekeeping
-        && hosts.now.homes.is_empty()
-        && demand.service.is_empty()
-    {
+    let own_core = demand.mode == PlacementMode::Dedicated
+        && demand.emulator == Emulator::Dedicated;
+    if !own_core && hosts.now.homes.is_empty() && demand.service.is_empty() {
         return Err(Short::NoHome);
     }
     if demand.locality == DeviceLocality::Require
