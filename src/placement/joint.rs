@@ -202,6 +202,24 @@ impl Answer {
     }
 }
 
+/// So few VMs are tried in every order.
+const ALL_ORDERS: usize = 4;
+
+fn permutations(len: usize) -> Vec<Vec<usize>> {
+    let mut all = vec![Vec::new()];
+    for _ in 0..len {
+        all = all
+            .iter()
+            .flat_map(|head: &Vec<usize>| {
+                let rest = (0..len).filter(|n| !head.contains(n));
+                rest.map(|n| head.iter().copied().chain([n]).collect())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+    }
+    all
+}
+
 /// Places the VMs one after another, in several orders; keeps the best.
 fn greedy(
     hosts: Hosts<'_>,
@@ -217,6 +235,9 @@ fn greedy(
     orders[1].sort_by_key(size);
     orders[2].sort_by_key(|n| (tied(n), wide(n), size(n)));
     orders[3].sort_by_key(|n| (wide(n), size(n), tied(n)));
+    if which.len() <= ALL_ORDERS {
+        orders = permutations(which.len());
+    }
     orders.dedup();
     let answers = orders.iter().filter_map(|order| {
         let mut board = hosts.now.clone();
