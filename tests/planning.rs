@@ -184,7 +184,8 @@ fn a_cell_without_a_vcpu_is_refused() {
 }
 
 #[test]
-fn vms_that_are_spread_to_fit_together_stay_where_they_are() {
+fn vms_that_fit_on_a_node_each_are_not_spread_for_the_order_they_are_tried_in()
+{
     let shape = Shape::plain(1, 1, 2, 2);
     let mut facts =
         Shape { nodes: 3, adjacent: true, pages: Some((2, 1006)), ..shape }
@@ -200,9 +201,10 @@ fn vms_that_are_spread_to_fit_together_stay_where_they_are() {
     ];
     let texts: Vec<&str> = vms.iter().map(String::as_str).collect();
     let first = planned(&facts, &Policy::default(), &texts).unwrap();
-    let nodes = |n: usize| first.plan.vms[n].placement.as_ref().unwrap();
-    assert!(nodes(1).cells.len() > 1);
-    assert!(nodes(1).memory_nodes().contains(NodeId(0)));
+    for vm in &first.plan.vms {
+        let placement = vm.placement.as_ref().unwrap();
+        assert_eq!(placement.cells.len(), 1, "{}", vm.name);
+    }
     let texts: Vec<&str> =
         first.definitions.values().map(String::as_str).collect();
     let second = planned(&facts, &Policy::default(), &texts).unwrap();
@@ -377,4 +379,31 @@ fn pieces_of_memory_are_held_in_whole_pages() {
     let held = Held::by(&domain, &host().topology, &Policy::default());
     let memory = held.memory.get(&(NodeId(1), Some(PageSize::ONE_GIB)));
     assert_eq!(memory, Some(&Bytes(3 << 30)));
+}
+
+#[test]
+fn ordinary_pages_of_a_cell_that_goes_are_not_left_behind() {
+    let mut policy = Policy::default();
+    let table = VmPolicy { cells: Some(1), ..VmPolicy::default() };
+    policy.vm.insert("vm".to_owned(), table);
+    policy.memory.pages = Pages::None;
+    let backing = "  <memoryBacking>\n    <hugepages>\n      <page size='4' \
+                   unit='KiB' nodeset='1'/>\n    </hugepages>\n  \
+                   </memoryBacking>\n";
+    let vm = Vm { cells: 2, ..Vm::new("vm", 4, 1024) }.xml();
+    let vm = with(&vm, "  <vcpu ", backing);
+    let planned = planned(&host(), &policy, &[&vm]).unwrap();
+    let after = planned.definitions.values().next().unwrap();
+    assert!(!after.contains("<hugepages>"), "{after}");
+}
+
+#[test]
+fn threads_that_are_asked_for_do_not_bind_vcpus_that_float() {
+    let mut policy = Policy::default();
+    policy.cpu.placement = PlacementMode::Shared;
+    let table = VmPolicy { threads: Some(2), ..VmPolicy::default() };
+    policy.vm.insert("vm".to_owned(), table);
+    let vm = Vm { cells: 2, ..Vm::new("vm", 10, 1024) }.xml();
+    let planned = planned(&host(), &policy, &[&vm]).unwrap();
+    assert_eq!(placement(&planned).threads, 1);
 }

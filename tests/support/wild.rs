@@ -160,8 +160,8 @@ pub fn policy(seeded: &mut Seeded, facts: &Facts, names: &[&str]) -> Policy {
             policy.rules.insert(rule.id.to_owned(), level);
         }
     }
-    if !policy.plans("vcpu-pin") {
-        // Nothing then holds the VM where the emulator's pin was made for.
+    if !policy.plans("vcpu-pin") || !policy.plans("numa-cells") {
+        // Nothing then tells a second plan where the first had put the VM.
         policy.cpu.pins = Pins::Replan;
     }
     for name in names {
