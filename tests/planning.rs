@@ -378,3 +378,29 @@ fn pieces_of_memory_are_held_in_whole_pages() {
     let memory = held.memory.get(&(NodeId(1), Some(PageSize::ONE_GIB)));
     assert_eq!(memory, Some(&Bytes(3 << 30)));
 }
+
+#[test]
+fn housekeeping_cpus_that_the_host_lacks_are_refused() {
+    let mut policy = Policy::default();
+    let kept: CpuSet = "0,99".parse().unwrap();
+    policy.cpu.housekeeping = Housekeeping::Cpus(kept);
+    let vm = Vm::new("vm", 4, 2048).xml();
+    let error = planned(&host(), &policy, &[&vm]).unwrap_err();
+    assert!(error.to_string().contains("names CPUs 99"), "{error}");
+}
+
+#[test]
+fn ordinary_memory_that_is_not_free_now_is_said() {
+    let mut facts = host();
+    let free = [NodeId(0), NodeId(1)].map(|node| (node, Bytes(1 << 30)));
+    facts.memory.free = Fact::known(free.into_iter().collect(), "made up");
+    let mut policy = Policy::default();
+    policy.memory.pages = Pages::None;
+    let said = |mib| {
+        let vm = Vm::new("vm", 4, mib).xml();
+        let plan = planned(&facts, &policy, &[&vm]).unwrap().plan;
+        plan.advice.iter().any(|advice| advice.text.contains("free now"))
+    };
+    assert!(said(2048));
+    assert!(!said(512));
+}

@@ -10,7 +10,8 @@ use crate::base::{Bytes, DomainName, NodeId, PageSize};
 use crate::model::Fact;
 use crate::model::facts::{Facts, HugepagePool};
 use crate::model::policy::{
-    DeviceLocality, Emulator, Housekeeping, Level, Pages, Policy, Smt, VmPolicy,
+    DeviceLocality, Emulator, Housekeeping, Level, Pages, PlacementMode,
+    Policy, Smt, VmPolicy,
 };
 use crate::placement::{Short, Shortage};
 
@@ -243,6 +244,10 @@ impl Attempt<'_> {
             policy.cpu.housekeeping = Housekeeping::Auto;
             add("[cpu] housekeeping = \"auto\"", policy);
         }
+        add(
+            "[cpu] placement = \"shared\"",
+            self.with(|vm| vm.cpu.placement = Some(PlacementMode::Shared)),
+        );
         tries
     }
 
