@@ -142,6 +142,13 @@ impl Attempt<'_> {
         if remedies.is_empty() {
             remedies.extend(self.without_neighbour());
         }
+        if remedies.is_empty() {
+            let shared = Some(PlacementMode::Shared);
+            let policy = self.with(|vm| vm.cpu.placement = shared);
+            let works = self.works(&policy, None);
+            remedies
+                .extend(works.then(|| "[cpu] placement = \"shared\"".into()));
+        }
         remedies
     }
 
@@ -244,10 +251,6 @@ impl Attempt<'_> {
             policy.cpu.housekeeping = Housekeeping::Auto;
             add("[cpu] housekeeping = \"auto\"", policy);
         }
-        add(
-            "[cpu] placement = \"shared\"",
-            self.with(|vm| vm.cpu.placement = Some(PlacementMode::Shared)),
-        );
         tries
     }
 
