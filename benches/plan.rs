@@ -1,6 +1,6 @@
 //! How long placement and planning take; run by `make bench`.
 //!
-//! The bounds that these are held against are in `docs/architecture.md`.
+//! The bounds that these are held against are in `docs/performance.md`.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot run must stop")]
 

@@ -353,11 +353,12 @@ fn what_does_not_fit_is_refused() {
     let bench = Bench::new();
     bench.vm("big", 64, "");
     let said = bench.refused(7, "plan --host HOST --domain big.xml");
-    insta::assert_snapshot!(said, @r"
+    insta::assert_snapshot!(said, @r#"
     error: big does not fit
     because: node 0 comes nearest and has 7 cores with 2 free siblings to give, 32
       are needed
-    ");
+    hint: [cpu] placement = "shared" would do
+    "#);
     let said =
         bench.refused(7, "plan --host HOST --domain big.xml --format json");
     let value: serde_json::Value = serde_json::from_str(&said).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Inputs;
-use crate::base::{CpuSet, NodeId};
+use crate::base::{Bytes, CpuSet, NodeId};
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
 use crate::model::{Advice, Objective, VmPlacement};
@@ -140,6 +140,33 @@ fn pages(facts: &Facts, placement: &VmPlacement) -> Option<String> {
         parts.push(format!("{needed} of {of} on node {node}"));
     }
     Some(format!("its memory is {size} pages: {}", parts.join(", ")))
+}
+
+/// Says where ordinary memory is bound to a node that has less of it free
+/// now: the kernel must give up caches first, or the VM does not start.
+pub(super) fn crowded(
+    facts: &Facts,
+    placement: &VmPlacement,
+) -> Option<Advice> {
+    let free = facts.memory.free.value()?;
+    if placement.pages.is_some() {
+        return None;
+    }
+    let short = placement.memory_nodes().iter().find_map(|node| {
+        let cells = placement.cells.iter().filter(|c| c.memory_node == node);
+        let wanted = Bytes(cells.map(|cell| cell.memory.0).sum());
+        let free = *free.get(&node)?;
+        (wanted > free).then_some((node, wanted, free))
+    });
+    let (node, wanted, free) = short?;
+    Some(Advice {
+        rule: "numa-memory".to_owned(),
+        vm: Some(placement.name.to_string()),
+        text: format!(
+            "{wanted} come from node {node}, which has {free} free now: see \
+             that caches or other work can make room before the VM starts"
+        ),
+    })
 }
 
 /// Says which neighbours may run on anybody's CPUs.

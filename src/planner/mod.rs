@@ -15,7 +15,7 @@ pub use fingerprint::fingerprint;
 pub use refusal::Refusal;
 
 use self::ground::Ground;
-use crate::base::DomainName;
+use crate::base::{CpuSet, DomainName};
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
 use crate::model::policy::Policy;
@@ -74,6 +74,12 @@ pub enum PlanError {
     /// No placement exists, or a hard rule cannot be met (exit code 7).
     #[error("{0}")]
     Refused(Refusal),
+    /// The policy keeps CPUs for the host that the host does not have.
+    #[error(
+        "[cpu] housekeeping of the policy names CPUs {0}, which {1} does not \
+         have"
+    )]
+    NoSuchCpus(CpuSet, String),
     /// Two rules want different things at one place: a defect of vmtune.
     #[error("rules {0} and {1} both edit {2}")]
     Conflict(String, String, String),
@@ -94,6 +100,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
         scope::admit(inputs.facts, &subject.domain)
             .map_err(PlanError::Refused)?;
     }
+    scope::keeps_what_is_there(inputs)?;
     let mut subjects: Vec<&Subject> = inputs.subjects.iter().collect();
     subjects.sort_by(|a, b| a.domain.name.cmp(&b.domain.name));
     let ground = Ground::of(inputs, inputs.policy);
@@ -117,6 +124,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
     for (at, subject) in subjects.iter().enumerate() {
         let domain = &subject.domain;
         let mut placement = solution.placements[at].clone();
+        plan.advice.extend(because::crowded(inputs.facts, &placement));
         placement.because.extend(because::placement(
             inputs.facts,
             domain,

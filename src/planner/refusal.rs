@@ -10,7 +10,8 @@ use crate::base::{Bytes, DomainName, NodeId, PageSize};
 use crate::model::Fact;
 use crate::model::facts::{Facts, HugepagePool};
 use crate::model::policy::{
-    DeviceLocality, Emulator, Housekeeping, Level, Pages, Policy, Smt, VmPolicy,
+    DeviceLocality, Emulator, Housekeeping, Level, Pages, PlacementMode,
+    Policy, Smt, VmPolicy,
 };
 use crate::placement::{Short, Shortage};
 
@@ -140,6 +141,13 @@ impl Attempt<'_> {
         }
         if remedies.is_empty() {
             remedies.extend(self.without_neighbour());
+        }
+        if remedies.is_empty() {
+            let shared = Some(PlacementMode::Shared);
+            let policy = self.with(|vm| vm.cpu.placement = shared);
+            let works = self.works(&policy, None);
+            remedies
+                .extend(works.then(|| "[cpu] placement = \"shared\"".into()));
         }
         remedies
     }

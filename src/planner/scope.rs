@@ -1,8 +1,9 @@
 //! Which VMs can be planned at all.
 
-use super::Refusal;
+use super::{Inputs, PlanError, Refusal};
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
+use crate::model::policy::Housekeeping;
 
 /// Virt types whose vCPUs are threads that can be pinned. `test` is
 /// libvirt's test driver, where plans are tried without a hypervisor.
@@ -51,4 +52,22 @@ pub(super) fn admit(facts: &Facts, domain: &Domain) -> Result<(), Refusal> {
         );
     }
     Ok(())
+}
+
+/// Refuses a policy that keeps CPUs for the host that it does not have.
+pub(super) fn keeps_what_is_there(
+    inputs: &Inputs<'_>,
+) -> Result<(), PlanError> {
+    let Housekeeping::Cpus(kept) = &inputs.policy.cpu.housekeeping else {
+        return Ok(());
+    };
+    let topology = &inputs.facts.topology;
+    let mut lost = kept.difference(&topology.online);
+    if let Some(offline) = topology.offline.value() {
+        lost = lost.difference(offline);
+    }
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(PlanError::NoSuchCpus(lost, inputs.facts.source.clone()))
 }

@@ -2,7 +2,7 @@
 //!
 //! Every hard rule is derived anew from the facts and the definition: what a
 //! plan claims of itself plays no part. One file holds one concern; each
-//! check looks at one VM in its [`scene`] and lists what is wrong with it.
+//! check looks at one VM in its scene and lists what is wrong with it.
 
 mod backing;
 mod budget;
