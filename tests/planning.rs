@@ -380,19 +380,30 @@ fn pieces_of_memory_are_held_in_whole_pages() {
 }
 
 #[test]
-fn ordinary_pages_of_a_cell_that_goes_are_not_left_behind() {
+fn pages_of_a_cell_that_goes_are_not_left_behind() {
+    let mut facts = host();
+    facts.memory.hugepages = Fact::unknown("not read");
     let mut policy = Policy::default();
     let table = VmPolicy { cells: Some(1), ..VmPolicy::default() };
     policy.vm.insert("vm".to_owned(), table);
-    policy.memory.pages = Pages::None;
-    let backing = "  <memoryBacking>\n    <hugepages>\n      <page size='4' \
-                   unit='KiB' nodeset='1'/>\n    </hugepages>\n  \
-                   </memoryBacking>\n";
-    let vm = Vm { cells: 2, ..Vm::new("vm", 4, 1024) }.xml();
-    let vm = with(&vm, "  <vcpu ", backing);
-    let planned = planned(&host(), &policy, &[&vm]).unwrap();
-    let after = planned.definitions.values().next().unwrap();
-    assert!(!after.contains("<hugepages>"), "{after}");
+    for (page, after) in [
+        ("size='4' unit='KiB' nodeset='1'", None),
+        ("size='2' unit='M' nodeset='1'", None),
+        ("size='2' unit='M' nodeset='0-1'", Some("nodeset='0'")),
+    ] {
+        let backing = format!(
+            "  <memoryBacking>\n    <hugepages>\n      <page {page}/>\n    \
+             </hugepages>\n  </memoryBacking>\n"
+        );
+        let vm = Vm { cells: 2, ..Vm::new("vm", 4, 1024) }.xml();
+        let vm = with(&vm, "  <vcpu ", &backing);
+        let planned = planned(&facts, &policy, &[&vm]).unwrap();
+        let text = planned.definitions.values().next().unwrap();
+        match after {
+            None => assert!(!text.contains("<hugepages>"), "{text}"),
+            Some(after) => assert!(text.contains(after), "{text}"),
+        }
+    }
 }
 
 #[test]

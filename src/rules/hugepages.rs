@@ -118,24 +118,54 @@ fn read(page: &BackingPage) -> Option<(PageSize, Option<IdSet<CellId>>)> {
     Some((page.size?, nodes))
 }
 
-/// Returns whether a `<page>` names a guest node that will not be there.
-fn names_a_cell_that_goes(cx: &Context<'_>) -> bool {
+/// Takes guest nodes that will not be there out of `<page>`s that stay:
+/// libvirt refuses them, whatever the size.
+fn without_cells_that_go(cx: &Context<'_>) -> Vec<Edit> {
     let backing = cx.domain.memory_backing.as_ref();
-    let pages = backing.and_then(|backing| backing.hugepages.as_ref());
-    let named = pages.into_iter().flatten().filter_map(read);
-    let known = |id| cx.placement.cells.iter().any(|cell| cell.id == id);
-    named.filter_map(|(_, nodes)| nodes).any(|nodes| !nodes.iter().all(known))
+    let pages = backing.and_then(|backing| backing.hugepages.as_deref());
+    let pages = pages.unwrap_or_default();
+    let known = |id: &CellId| cx.placement.cells.iter().any(|c| c.id == *id);
+    let place = at("memoryBacking/hugepages");
+    let mut edits = Vec::new();
+    let mut gone = 0;
+    // From the last: a removal does not move those before it.
+    for (index, page) in pages.iter().enumerate().rev() {
+        let Some((_, Some(cells))) = read(page) else { continue };
+        let left: IdSet<CellId> = cells.iter().filter(known).collect();
+        if left == cells {
+            continue;
+        }
+        let because = format!("the plan has no guest node {}", {
+            cells.difference(&left)
+        });
+        let page = match pages.len() {
+            1 => place.clone().child("page"),
+            _ => place.clone().child("page").nth(index + 1),
+        };
+        edits.push(if left.is_empty() {
+            gone += 1;
+            Edit::remove(page, because)
+        } else {
+            let target = page.attribute("nodeset");
+            Edit::set(target, left.to_string(), because)
+        });
+    }
+    if gone > 0 && gone == pages.len() {
+        let because = "it names only guest nodes that the plan does not have";
+        return vec![Edit::remove(place, because)];
+    }
+    edits
 }
 
 /// Keeps, removes or misses huge pages that the placement does not give.
 fn do_without(cx: &Context<'_>) -> Verdict {
     let own = cx.domain.has_hugepages();
     let target = || at("memoryBacking/hugepages");
-    if !own && names_a_cell_that_goes(cx) {
-        let because = "it asks for ordinary pages, in a guest node that the \
-                       plan does not have";
-        let edits = vec![Edit::remove(target(), because)];
-        return Verdict::Change { edits, advice: Vec::new() };
+    let undecided = cx.policy.memory.pages == Pages::Auto
+        && cx.facts.memory.hugepages.value().is_none();
+    let stray = without_cells_that_go(cx);
+    if (!own || undecided) && !stray.is_empty() {
+        return Verdict::Change { edits: stray, advice: Vec::new() };
     }
     if cx.policy.memory.pages == Pages::None {
         if !own {
