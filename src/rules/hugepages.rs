@@ -126,8 +126,11 @@ fn without_cells_that_go(cx: &Context<'_>) -> Vec<Edit> {
     let pages = pages.unwrap_or_default();
     let known = |id: &CellId| cx.placement.cells.iter().any(|c| c.id == *id);
     let place = at("memoryBacking/hugepages");
+    if cx.pages_go_with_cells() {
+        let because = "it names only guest nodes that the plan does not have";
+        return vec![Edit::remove(place, because)];
+    }
     let mut edits = Vec::new();
-    let mut gone = 0;
     // From the last: a removal does not move those before it.
     for (index, page) in pages.iter().enumerate().rev() {
         let Some((_, Some(cells))) = read(page) else { continue };
@@ -143,16 +146,11 @@ fn without_cells_that_go(cx: &Context<'_>) -> Vec<Edit> {
             _ => place.clone().child("page").nth(index + 1),
         };
         edits.push(if left.is_empty() {
-            gone += 1;
             Edit::remove(page, because)
         } else {
             let target = page.attribute("nodeset");
             Edit::set(target, left.to_string(), because)
         });
-    }
-    if gone > 0 && gone == pages.len() {
-        let because = "it names only guest nodes that the plan does not have";
-        return vec![Edit::remove(place, because)];
     }
     edits
 }

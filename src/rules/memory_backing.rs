@@ -48,7 +48,9 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
     edits.extend(nosharepages(cx, own));
     // libvirt takes the element for huge pages even where it names the size
     // of ordinary ones, and the hugepages rule leaves that alone.
-    let named = own.hugepages.is_some() && !cx.domain.has_hugepages();
+    let named = own.hugepages.is_some()
+        && !cx.domain.has_hugepages()
+        && !cx.pages_go_with_cells();
     edits.extend(if named || cx.will_have_hugepages() {
         with_hugepages(own)
     } else {

@@ -8,8 +8,8 @@ mod fixture;
 #[cfg(test)]
 mod memory_fixture;
 
-use crate::base::XmlPath;
-use crate::model::domain::Domain;
+use crate::base::{CellId, IdSet, XmlPath};
+use crate::model::domain::{BackingPage, Domain};
 use crate::model::facts::Facts;
 use crate::model::policy::{GuestIommu, Level, Pages, Policy};
 use crate::model::{Stage, VmPlacement};
@@ -99,7 +99,26 @@ impl Context<'_> {
         }
         let undecided = self.policy.memory.pages == Pages::Auto
             && self.facts.memory.hugepages.value().is_none();
-        self.placement.pages.is_some() || (own && undecided)
+        let stays = own && undecided && !self.pages_go_with_cells();
+        self.placement.pages.is_some() || stays
+    }
+
+    /// Returns whether every `<page>` names only guest nodes that the plan
+    /// does not have, so that nothing is left of the element.
+    #[must_use]
+    pub fn pages_go_with_cells(&self) -> bool {
+        let backing = self.domain.memory_backing.as_ref();
+        let pages = backing.and_then(|b| b.hugepages.as_deref());
+        let pages = pages.unwrap_or_default();
+        let known = |id| self.placement.cells.iter().any(|c| c.id == id);
+        let goes = |page: &BackingPage| {
+            let cells: Option<IdSet<CellId>> =
+                page.nodeset.as_ref().and_then(|text| text.parse().ok());
+            cells.is_some_and(|cells| !cells.iter().any(known))
+        };
+        self.level(&hugepages::RULE) == Level::Plan
+            && !pages.is_empty()
+            && pages.iter().all(goes)
     }
 
     /// Returns whether the guest needs an IOMMU of its own: the policy wants
