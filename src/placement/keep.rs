@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::board::{Board, memory_home};
-use super::demand::{CellWish, Demand, Kept};
+use super::demand::{CellWish, Demand, DeviceDemand, Kept};
 use super::homes::home;
 use super::shape::sizes;
 use super::shortage::Short;
-use crate::base::{Bytes, CellId, CpuSet, NodeId, PageSize, VcpuId, VcpuSet};
+use crate::base::{
+    Bytes, CellId, CpuSet, NodeId, NodeSet, PageSize, VcpuId, VcpuSet,
+};
 use crate::model::facts::Topology;
-use crate::model::policy::{PlacementMode, Smt};
+use crate::model::policy::{DeviceLocality, PlacementMode, Smt};
 use crate::model::{CellPlacement, VmPlacement};
 
 /// Returns the placement that a VM's own pins make. vCPUs without a pin
@@ -50,6 +52,7 @@ pub(super) fn keep(
             }
         })
         .collect();
+    near_devices(demand, &cells)?;
     let pages = pages(board, demand, &cells)?;
     let nodes: Vec<_> = cells.iter().map(|cell| cell.node).collect();
     let apart = home(board, &nodes).map(|home| home.difference(&all));
@@ -77,6 +80,22 @@ pub(super) fn keep(
         reserved: CpuSet::new(),
         because: vec!["the definition's own pins are kept".to_owned()],
     })
+}
+
+/// Refuses pins away from a device that the policy wants to be near.
+fn near_devices(demand: &Demand, cells: &[CellPlacement]) -> Result<(), Short> {
+    let near = |device: &&DeviceDemand| {
+        let nodes = device.nodes.as_ref();
+        nodes.is_some_and(|n| cells.iter().any(|cell| n.contains(cell.node)))
+    };
+    let far = demand.devices.iter().find(|device| !near(device));
+    match far {
+        Some(far) if demand.locality == DeviceLocality::Require => {
+            let node = far.nodes.as_ref().and_then(NodeSet::first);
+            Err(Short::Locality { device: far.address, node })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Chooses the pages for cells whose nodes are settled.
