@@ -2,14 +2,14 @@
 
 mod support;
 
-use support::hosts::Shape;
+use support::hosts::{Shape, add_nic};
 use support::vms::{Vm, subject};
 use vmtune::base::{Bytes, CpuSet, NodeId, PageSize};
 use vmtune::definition;
 use vmtune::model::facts::Facts;
 use vmtune::model::policy::{
-    Emulator, Housekeeping, Level, Pages, Pins, PlacementMode, Policy, Smt,
-    VmPolicy,
+    DeviceLocality, Emulator, Housekeeping, Level, Pages, Pins, PlacementMode,
+    Policy, Smt, VmPolicy,
 };
 use vmtune::model::{Fact, VmPlacement};
 use vmtune::placement::{Held, housekeeping};
@@ -441,4 +441,17 @@ fn ordinary_memory_that_is_not_free_now_is_said() {
     };
     assert!(said(2048));
     assert!(!said(512));
+}
+
+#[test]
+fn kept_pins_away_from_a_device_that_must_be_near_are_refused() {
+    let mut facts = host();
+    add_nic(&mut facts, &[NodeId(1)]);
+    let mut policy = keep();
+    policy.devices.locality = DeviceLocality::Require;
+    let vm =
+        Vm { pins: vec![2, 18], devices: vec![1], ..Vm::new("vm", 2, 512) };
+    let refusal = refused(&facts, &policy, &vm.xml());
+    assert!(refusal.shortage.starts_with("no cell fits on node 1"));
+    assert_eq!(refusal.remedies[0], "[devices] locality = \"prefer\"");
 }
