@@ -216,9 +216,17 @@ fn expanded(pattern: &str) -> String {
         .replace("x:", "{urn:x}")
 }
 
+/// Whether an element's source has nothing but blanks between its tags.
+fn holds_blanks(source: &str) -> bool {
+    let inside = source.split_once('>').map(|(_, rest)| rest);
+    let inside = inside.and_then(|rest| rest.rsplit_once('<'));
+    inside.is_some_and(|(text, _)| {
+        !text.is_empty() && text.trim_ascii().is_empty()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 512,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -340,7 +348,8 @@ proptest! {
         }
     }
 
-    /// What is set where nothing was and removed again leaves no trace.
+    /// What is set where nothing was and removed again leaves no trace, but
+    /// for the blanks of an element that held nothing else.
     #[test]
     fn set_and_remove_is_nothing(
         (_, xml) in document(),
@@ -350,6 +359,7 @@ proptest! {
         let document = Document::parse(&xml).unwrap();
         let element = pick(&document, number);
         prop_assume!(element.child(child).is_none());
+        prop_assume!(!holds_blanks(element.source()));
         let target = format!("{}/{child}", element.path());
         let set = edit(&format!("{target}/vcpupin[@vcpu='2']/@cpuset"), Some("3"));
         let Ok(text) = document.edit(&[set]) else {
