@@ -1,0 +1,41 @@
+# Runs in a lab host: as its first process, or as a unit of its systemd.
+# Prepares what is still missing, runs the scenarios, and powers off.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C TERM=dumb
+
+argument() {
+    local word
+    for word in $(</proc/cmdline); do
+        if [[ $word == "$1="* ]]; then echo "${word#*=}"; fi
+    done
+}
+
+if [[ $$ == 1 ]]; then
+    mkdir -p /dev/pts /dev/shm /dev/hugepages /run/lock /run/libvirt
+    mount -t devpts -o gid=5,mode=620 none /dev/pts
+    mount -t tmpfs none /dev/shm
+    mount -t hugetlbfs -o pagesize=2M none /dev/hugepages
+    mount -t cgroup2 none /sys/fs/cgroup
+    mount -t debugfs none /sys/kernel/debug
+    hostname lab
+    ip link set lo up
+fi
+ulimit -l unlimited
+ulimit -n 65536
+for cpu in $(argument lab.offline | tr , ' '); do
+    echo 0 >"/sys/devices/system/cpu/cpu$cpu/online"
+done
+echo "lab: up after $(cut -d ' ' -f 1 /proc/uptime) s"
+
+program=/lab/programs/$(argument lab.program)
+if [[ -n $(argument lab.shell) ]]; then
+    ln -sf /lab/programs/vmtune /usr/local/bin/vmtune
+    echo "lab: this is the host; its own files are gone when you leave it"
+    echo "lab: libvirtd is started by: . <($program libvirtd)"
+    cd /root && setsid -c bash <>/dev/ttyS0 >&0 2>&1
+else
+    # Not `exec`: the first process has to collect those that end.
+    "$program" inside
+fi
+sync
+echo o >/proc/sysrq-trigger
+sleep 10

@@ -1,0 +1,45 @@
+//! The lab: virtual machines that play hosts, in which vmtune runs as it
+//! would on a real one. `docs/lab.md` says what it proves and how to add to
+//! it.
+//!
+//! This one program has two lives. Started by `cargo test` it builds what a
+//! host needs to boot, starts QEMU, and judges the files that come back.
+//! Inside the host, started by `host.sh`, it runs the scenarios and writes
+//! those files.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::exit,
+    reason = "a program that starts machines and says what they did"
+)]
+
+mod arguments;
+mod boot;
+mod inside;
+mod judge;
+mod kernel;
+mod needs;
+mod qemu;
+mod run;
+mod scenario;
+mod scenarios;
+mod shape;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let done = match arguments::read(std::env::args().skip(1).collect()) {
+        Ok(wish) => run::fulfil(&wish),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

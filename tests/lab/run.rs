@@ -1,0 +1,276 @@
+//! Starts hosts, waits for them, and has judged what came back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::arguments::{self, Run, Wish};
+use crate::inside::{self, Ending, Job};
+use crate::judge::{Judge, Results};
+use crate::kernel::Kernel;
+use crate::qemu::{self, Places, Start};
+use crate::shape::Shape;
+use crate::{boot, needs};
+
+/// How long a host may take to start, in seconds, on a busy machine.
+const BOOT: u64 = 180;
+/// How often a host may start again.
+const BOOTS: u32 = 4;
+/// What emulation does now and then: it loses a CPU for seconds, or QEMU
+/// stops at an assertion of its own. Then a run is repeated, once.
+const EMULATOR_FAULTS: [&str; 5] =
+    ["BUG: ", "rcu: INFO", "Assertion", "soft lockup", "Kernel panic"];
+
+/// Does what was asked for; false where something did not hold.
+pub(crate) fn fulfil(wish: &Wish) -> Result<bool> {
+    match wish {
+        Wish::Inside => inside::run().map(|()| true),
+        Wish::Libvirtd => inside::print_libvirtd_start().map(|()| true),
+        Wish::List => arguments::print_list().map(|()| true),
+        Wish::Usage => {
+            arguments::print_usage();
+            Ok(true)
+        }
+        Wish::Kernel => Kernel::get(&cache()?).map(|_| true),
+        Wish::Shell(shape) => shell(&Shape::read(shape)?),
+        Wish::Run(runs) => run_all(runs),
+    }
+}
+
+/// The folder for what is kept, below the one that Cargo gives to tests.
+fn cache() -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab");
+    fs::create_dir_all(&path)?;
+    Ok(path.canonicalize()?)
+}
+
+fn places() -> Result<Places> {
+    let cache = cache()?;
+    let kernel = Kernel::get(&cache)?;
+    let archive = boot::archive(&cache, &kernel)?;
+    let vmtune = Path::new(env!("CARGO_BIN_EXE_vmtune")).canonicalize()?;
+    let programs = vmtune.parent().context("vmtune is in no folder")?;
+    Ok(Places { kernel, archive, programs: programs.to_owned(), cache })
+}
+
+/// Says why the lab cannot be used, if so. A test run downloads nothing;
+/// `VMTUNE_LAB=require` is for who wants that too.
+fn unusable() -> Result<Option<String>> {
+    let wish = std::env::var("VMTUNE_LAB").unwrap_or_default();
+    let lack = match wish.as_str() {
+        "skip" => return Ok(Some("VMTUNE_LAB=skip".into())),
+        "require" => needs::lack(),
+        "" => {
+            let no_kernel = Kernel::cached(&cache()?)?.is_none();
+            needs::lack().or_else(|| {
+                no_kernel.then(|| "no kernel yet: `make lab` fetches it".into())
+            })
+        }
+        other => bail!("VMTUNE_LAB={other}: it is \"skip\" or \"require\""),
+    };
+    match lack {
+        Some(lack) if wish == "require" => bail!("the lab is required: {lack}"),
+        lack => Ok(lack),
+    }
+}
+
+fn shell(shape: &Shape) -> Result<bool> {
+    if let Some(lack) = needs::lack() {
+        bail!(lack);
+    }
+    let places = places()?;
+    let out = tempfile::tempdir()?;
+    let disk = out.path().join("disk");
+    if shape.systemd {
+        qemu::disk(&disk)?;
+    }
+    let start = Start {
+        out: out.path(),
+        disk: shape.systemd.then_some(disk.as_path()),
+        arguments: "",
+        shell: true,
+    };
+    eprintln!("lab: {}: {}; about 20 s", shape.name, shape.about);
+    Ok(qemu::command(shape, &places, &start)?.status()?.success())
+}
+
+fn run_all(runs: &[Run]) -> Result<bool> {
+    if runs.is_empty() {
+        return Ok(true);
+    }
+    if let Some(lack) = unusable()? {
+        println!("skipped, the lab: {lack}");
+        return Ok(true);
+    }
+    let places = places()?;
+    let start = Instant::now();
+    let (mut checks, mut faults) = (0, 0);
+    for run in runs {
+        let dir = places.cache.join("runs").join(run.name());
+        let shape = Shape::read(&run.shape)?;
+        println!("{}: {}", shape.name, shape.about);
+        let boot_start = Instant::now();
+        let judged = match with_retry(run, &shape, &places, &dir) {
+            Ok(()) => judged(run, &dir)?,
+            Err(error) => {
+                println!("  FAIL  {error:#}\n        see {}", dir.display());
+                faults += 1;
+                continue;
+            }
+        };
+        println!("  {} s in all\n", boot_start.elapsed().as_secs());
+        checks += judged.0;
+        faults += judged.1;
+    }
+    let seconds = start.elapsed().as_secs();
+    println!("lab: {checks} checks, {faults} faults, {seconds} s");
+    Ok(faults == 0)
+}
+
+/// Judges a run; returns how many checks were made, and how many faults are
+/// to be told of. Where a fault was made on purpose, that is when it was not
+/// found.
+fn judged(run: &Run, dir: &Path) -> Result<(usize, usize)> {
+    let (mut checks, mut faults) = (0, 0);
+    for scenario in &run.scenarios {
+        let dir = dir.join(scenario.name);
+        let mut judge = Judge::default();
+        (scenario.judge)(&Results::new(&dir), &mut judge)
+            .with_context(|| format!("judging {}", dir.display()))?;
+        println!("  {}, {} s", scenario.name, seconds(&dir)?);
+        let found: Vec<_> =
+            judge.checks.iter().filter(|c| c.fault.is_some()).collect();
+        if let Some(fault) = run.fault {
+            let by = found.iter().find(|c| c.what.starts_with(fault.found_by));
+            match by {
+                Some(check) => {
+                    println!("    found {}: {}", fault.name, check.what);
+                }
+                None => println!("    FAIL  {} was not found", fault.name),
+            }
+            checks += 1;
+            faults += usize::from(by.is_none());
+            continue;
+        }
+        for check in &judge.checks {
+            match &check.fault {
+                None => println!("    ok    {}", check.what),
+                Some(fault) => {
+                    println!("    FAIL  {}\n    {fault}", check.what);
+                }
+            }
+        }
+        if judge.checks.is_empty() {
+            bail!("the scenario {} checks nothing", scenario.name);
+        }
+        checks += judge.checks.len();
+        faults += found.len();
+    }
+    Ok((checks, faults))
+}
+
+/// Returns how long a scenario took, over all starts of its host.
+fn seconds(dir: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for boot in 0..BOOTS {
+        if let Ok(text) =
+            fs::read_to_string(dir.join(format!("seconds.{boot}")))
+        {
+            sum += text.trim().parse::<u64>()?;
+        }
+    }
+    Ok(sum)
+}
+
+fn with_retry(
+    run: &Run,
+    shape: &Shape,
+    places: &Places,
+    dir: &Path,
+) -> Result<()> {
+    let Err(error) = host(run, shape, places, dir) else { return Ok(()) };
+    let console = fs::read_to_string(dir.join("console.log"))?
+        + &fs::read_to_string(dir.join("qemu.log"))?;
+    let fault = EMULATOR_FAULTS.into_iter().find(|f| console.contains(f));
+    let fault = fault.map(|fault| format!("its log has {fault:?}"));
+    let silent = error.is::<Silent>().then(|| error.to_string());
+    let Some(why) = silent.or(fault) else { return Err(error) };
+    println!("  once more, for the emulator had a fault: {why}");
+    let first = dir.with_extension("first");
+    let _ = fs::remove_dir_all(&first);
+    fs::rename(dir, &first)?;
+    host(run, shape, places, dir)
+}
+
+/// A host that has not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Silent(String);
+
+/// Starts a host until it does not want to start again.
+fn host(run: &Run, shape: &Shape, places: &Places, dir: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(dir);
+    fs::create_dir_all(dir)?;
+    let disk = dir.join("disk");
+    if shape.systemd {
+        qemu::disk(&disk)?;
+    }
+    let mut more = String::new();
+    for boot in 0..BOOTS {
+        let job = Job {
+            scenarios: run.scenarios.iter().map(|s| s.name.into()).collect(),
+            boot,
+            fault: run.fault.map(|fault| fault.name.into()),
+        };
+        fs::write(dir.join("job.json"), serde_json::to_string(&job)?)?;
+        let start = Start {
+            out: dir,
+            disk: shape.systemd.then_some(disk.as_path()),
+            arguments: &more,
+            shell: false,
+        };
+        let patience: u64 = run.scenarios.iter().map(|s| s.patience).sum();
+        let mut child = qemu::spawn(shape, places, &start)?;
+        let ended = wait(&mut child, Duration::from_secs(BOOT + patience));
+        if ended.is_err() {
+            child.kill()?;
+            child.wait()?;
+        }
+        if !ended?.success() {
+            let log = fs::read_to_string(dir.join("qemu.log"))?;
+            let last = log.lines().next_back().unwrap_or_default();
+            bail!("QEMU has failed: {last}");
+        }
+        let ending = fs::read_to_string(dir.join(Ending::FILE));
+        let _ = fs::remove_file(dir.join(Ending::FILE));
+        let ending = ending.map_err(|_| {
+            Silent("the host ended before its scenarios did".into())
+        })?;
+        match serde_json::from_str(&ending)? {
+            Ending::Done => {
+                let _ = fs::remove_file(&disk);
+                return Ok(());
+            }
+            Ending::Again { arguments } => more = arguments,
+            Ending::Failed { scenario, why } => bail!("{scenario}: {why}"),
+        }
+    }
+    bail!("the host wants to start more than {BOOTS} times")
+}
+
+fn wait(child: &mut Child, patience: Duration) -> Result<ExitStatus> {
+    let end = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if Instant::now() > end {
+            let seconds = patience.as_secs();
+            return Err(Silent(format!("no end within {seconds} s")).into());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,13 @@
+//! The scenarios, in the order in which they run in one host.
+
+use crate::scenario::Scenario;
+
+mod plan;
+
+/// All scenarios.
+pub(crate) const SCENARIOS: [&Scenario; 1] = [&plan::SCENARIO];
+
+/// Returns the scenario of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
+    SCENARIOS.into_iter().find(|scenario| scenario.name == name)
+}
