@@ -15,6 +15,7 @@
 
 pub mod apply;
 pub mod base;
+pub mod boot;
 pub mod cli;
 pub mod definition;
 pub mod files;
@@ -25,3 +26,4 @@ pub mod placement;
 pub mod planner;
 pub mod policy;
 pub mod rules;
+pub mod system;

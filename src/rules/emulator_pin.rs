@@ -4,7 +4,7 @@
 //! threads of the VM run where the emulator is pinned. On a vCPU's CPU they
 //! take its time just when the guest does I/O.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
 use crate::model::policy::{Level, Pins};
 
@@ -27,7 +27,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/cputune/emulatorpin"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

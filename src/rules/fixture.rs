@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Rule, Verdict};
+use super::{Context, Evaluate, Rule, Verdict};
 use crate::base::{Bytes, CellId, CpuId, CpuSet, Digest, NodeId, VcpuId};
 use crate::model::domain::{
     CpuElement, CpuMode, Cputune, Devices, Domain, MemoryAmounts, Numatune,
@@ -52,7 +52,10 @@ impl Case {
     }
 
     pub(super) fn verdict(&self, rule: &Rule) -> Verdict {
-        (rule.evaluate)(&Context {
+        let Evaluate::Vm(evaluate) = rule.evaluate else {
+            panic!("{} is a rule for the host", rule.id);
+        };
+        evaluate(&Context {
             facts: &self.facts,
             domain: &self.domain,
             policy: &self.policy,
@@ -169,6 +172,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
             release: Fact::unknown(unread()),
             command_line: Fact::unknown(unread()),
             boot_loader: Fact::unknown(unread()),
+            boot_arguments: Fact::unknown("made up"),
             modules: Fact::unknown(unread()),
             module_parameters: BTreeMap::new(),
             sysctls: BTreeMap::new(),
@@ -186,6 +190,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
         },
         pci: Fact::unknown(unread()),
         rdma: Fact::unknown(unread()),
+        settings: BTreeMap::new(),
         hypervisor: Fact::unknown(unread()),
     }
 }

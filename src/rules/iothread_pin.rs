@@ -4,7 +4,7 @@
 //! must not run where a vCPU does. Whether a VM has I/O threads, and which
 //! disks they serve, is the user's: this rule pins those that exist.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
 use crate::model::policy::{Level, Pins};
 
@@ -25,7 +25,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/cputune/iothreadpin"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

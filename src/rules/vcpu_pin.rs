@@ -4,7 +4,7 @@
 //! with whom the placement says. Which CPU it is, is the placement's decision;
 //! this rule writes it down and clears away what contradicts it.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::{CpuSet, VcpuId, XmlPath};
 use crate::model::policy::{Level, Pins};
 
@@ -32,7 +32,7 @@ pub const RULE: Rule = Rule {
         "/domain/vcpu/@cpuset",
         "/domain/vcpu/@placement",
     ],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {
