@@ -18,6 +18,7 @@ pub mod base;
 pub mod boot;
 pub mod cli;
 pub mod definition;
+pub mod drift;
 pub mod files;
 pub mod host;
 pub mod hypervisor;

@@ -8,6 +8,7 @@ pub mod guest;
 mod place;
 mod plan;
 pub mod policy;
+mod running;
 
 pub use change::{Change, Stage, Target};
 pub use fact::{Fact, Origin};
@@ -15,3 +16,4 @@ pub use place::{Place, Program, Service};
 pub use plan::{
     Advice, CellPlacement, Missing, Objective, Plan, VmPlacement, VmPlan,
 };
+pub use running::{Role, RunningVm, Scheduling, Thread};
