@@ -1,6 +1,7 @@
 //! A VM that runs, as the kernel sees its process.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::Fact;
 use crate::base::{Bytes, CpuSet, DomainUuid, NodeId, PageSize, VcpuId};
@@ -44,6 +45,17 @@ pub enum Role {
     Vhost,
     /// All else that QEMU does.
     Emulator,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vcpu(vcpu) => write!(f, "vCPU {vcpu}"),
+            Self::IoThread(id) => write!(f, "I/O thread {id}"),
+            Self::Vhost => f.write_str("vhost threads"),
+            Self::Emulator => f.write_str("emulator threads"),
+        }
+    }
 }
 
 /// How the kernel schedules a thread; see sched(7).

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use virt::connect::Connect;
 use vmtune::apply::{Machine, apply, rollback};
-use vmtune::base::{Bytes, CpuSet, NodeId, PageSize};
+use vmtune::base::{Bytes, CpuId, CpuSet, NodeId, PageSize, VcpuId};
 use vmtune::files::StateDir;
 use vmtune::hypervisor::{Hypervisor as _, HypervisorError, Libvirt, Validate};
-use vmtune::model::{Plan, VmPlacement};
+use vmtune::model::{Plan, Role, VmPlacement, VmPlan};
 
 use crate::daemon::Daemon;
 use crate::host::{self, Cgroups, Pages};
@@ -75,6 +75,7 @@ fn apply_and_look(daemon: &Daemon, libvirt: &Libvirt, plan: &Plan) {
     assert!(libvirt.live_definition(&uuid).unwrap().is_some());
     let pid = host::qemu(vm.name.as_str()).unwrap();
     look(pid, vm.placement.as_ref().unwrap());
+    move_live(libvirt, pid, vm);
     // A VM that runs is changed for its next start, and so is the way back.
     undo();
     change();
@@ -82,6 +83,37 @@ fn apply_and_look(daemon: &Daemon, libvirt: &Libvirt, plan: &Plan) {
     domain.destroy().unwrap();
     gone(vm.name.as_str());
     undo();
+}
+
+/// Moves each kind of thread while the VM runs, and back again. The kernel
+/// shows it, and the definition for the next start knows nothing of it.
+fn move_live(libvirt: &Libvirt, pid: u32, vm: &VmPlan) {
+    let uuid = vm.uuid.unwrap();
+    let former = libvirt.inactive_definition(&uuid).unwrap();
+    let placement = vm.placement.as_ref().unwrap();
+    let emulator = placement.emulator.clone();
+    for (thread, name, home) in [
+        (Role::Vcpu(VcpuId(0)), "CPU 0/TCG", placement.cpus()),
+        (Role::IoThread(1), "IO iothread1", placement.iothreads[&1].clone()),
+        (Role::Emulator, "qemu-system-x86", emulator),
+    ] {
+        let at = |cpus: &CpuSet| {
+            libvirt.pin(&uuid, thread, cpus).unwrap();
+            let threads = host::threads(pid);
+            threads.into_iter().find(|(n, _)| n == name).unwrap().1
+        };
+        let other: CpuSet = if home == CpuSet::from(CpuId(0)) {
+            CpuId(1).into()
+        } else {
+            CpuId(0).into()
+        };
+        assert_eq!(at(&other), other, "{thread}");
+        assert_eq!(at(&home), home, "{thread}");
+    }
+    assert_eq!(libvirt.inactive_definition(&uuid).unwrap(), former);
+    let error = libvirt.pin(&uuid, Role::IoThread(9), &placement.cpus());
+    let error = error.unwrap_err();
+    assert!(error.to_string().starts_with("pinning I/O thread 9 of"));
 }
 
 /// Compares the threads and pages of a QEMU process with a placement.
