@@ -386,6 +386,7 @@ fn any_order(case: &Case, planned: &Planned, seed: u64) -> Result<(), String> {
         let context = Context {
             facts: &case.facts,
             domain: &domain,
+            live: None,
             policy: &policy,
             placement,
         };

@@ -34,7 +34,8 @@ pub(super) fn changes(
     };
     let document =
         Document::parse(&subject.text).map_err(|e| unreadable(&e))?;
-    let context = Context { facts, domain, policy, placement };
+    let live = subject.live.as_ref();
+    let context = Context { facts, domain, live, policy, placement };
     let first = plan.changes.len();
     let mut merge = Merge::new(policy, Some(domain.name.to_string()), plan);
     for rule in RULES {

@@ -6,6 +6,7 @@
 
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
+use crate::model::Role;
 use crate::model::policy::{Level, Pins};
 
 /// The rule; see the module.
@@ -43,7 +44,8 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
     if given != Some(wanted) {
         let place = XmlPath::domain().child("cputune").child("emulatorpin");
         let target = place.attribute("cpuset");
-        edits.push(Edit::set(target, wanted.to_string(), because(cx)));
+        let edit = Edit::set(target, wanted.to_string(), because(cx));
+        edits.push(edit.at(cx.pin_stage(Role::Emulator)));
     }
     let mut advice = Vec::new();
     let isolated = cx.facts.topology.isolated.value();

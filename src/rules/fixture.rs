@@ -18,6 +18,7 @@ use crate::model::{CellPlacement, Fact, VmPlacement};
 pub(super) struct Case {
     pub(super) facts: Facts,
     pub(super) domain: Domain,
+    pub(super) live: Option<Domain>,
     pub(super) policy: Policy,
     pub(super) placement: VmPlacement,
 }
@@ -37,7 +38,7 @@ impl Case {
         let vcpus = u32::try_from(cpus.len()).unwrap();
         let placement = placement(&facts, cpus, threads);
         let policy = Policy::default();
-        Self { facts, domain: domain(vcpus), policy, placement }
+        Self { facts, domain: domain(vcpus), live: None, policy, placement }
     }
 
     /// The VM's `<cpu>`, made where there is none.
@@ -58,6 +59,7 @@ impl Case {
         evaluate(&Context {
             facts: &self.facts,
             domain: &self.domain,
+            live: self.live.as_ref(),
             policy: &self.policy,
             placement: &self.placement,
         })

@@ -6,6 +6,7 @@
 
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
+use crate::model::Role;
 use crate::model::policy::{Level, Pins};
 
 /// The rule; see the module.
@@ -48,7 +49,8 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
             cx.placement.cpus()
         );
         let target = pin(id).attribute("cpuset");
-        edits.push(Edit::set(target, wanted.to_string(), because));
+        let edit = Edit::set(target, wanted.to_string(), because);
+        edits.push(edit.at(cx.pin_stage(Role::IoThread(id))));
     }
     for &id in pins.keys().filter(|id| !domain.iothreads.contains(id)) {
         let because = format!("the VM has no I/O thread {id}");

@@ -8,11 +8,11 @@ mod fixture;
 #[cfg(test)]
 mod memory_fixture;
 
-use crate::base::{CellId, CpuSet, IdSet, XmlPath};
+use crate::base::{CellId, CpuSet, IdSet, NodeSet, XmlPath};
 use crate::model::domain::{BackingPage, Domain};
 use crate::model::facts::Facts;
 use crate::model::policy::{GuestIommu, Level, Pages, Policy};
-use crate::model::{Stage, Target, VmPlacement};
+use crate::model::{Role, Stage, Target, VmPlacement};
 
 pub mod cpu_cache;
 pub mod cpu_model;
@@ -110,6 +110,8 @@ pub struct Context<'a> {
     pub facts: &'a Facts,
     /// The VM as it was read.
     pub domain: &'a Domain,
+    /// The definition that it runs by, where it runs.
+    pub live: Option<&'a Domain>,
     /// The policy for this VM, its own table laid over the general keys.
     pub policy: &'a Policy,
     /// Where the VM goes.
@@ -191,6 +193,37 @@ impl Context<'_> {
         self.level(&hugepages::RULE) == Level::Plan
             && !pages.is_empty()
             && pages.iter().all(goes)
+    }
+
+    /// Returns when a pin of this thread can take effect. A VM that runs is
+    /// moved at once where its memory is bound to the planned nodes already;
+    /// otherwise its CPUs would leave its memory behind.
+    #[must_use]
+    pub fn pin_stage(&self, thread: Role) -> Stage {
+        let moves = self.live.is_some_and(|live| {
+            let there = match thread {
+                Role::Vcpu(vcpu) => {
+                    vcpu.0 < live.current_vcpus.unwrap_or(live.vcpus)
+                }
+                Role::IoThread(id) => live.iothreads.contains(&id),
+                Role::Vhost | Role::Emulator => true,
+            };
+            let bound = live.numatune.memory.as_ref().filter(|memory| {
+                matches!(memory.mode.as_deref(), None | Some("strict"))
+            });
+            let cells = self.placement.cells.iter().all(|cell| {
+                let own = live.numatune.memnodes.get(&cell.id);
+                let nodes = match own {
+                    Some(own) => Some(&own.nodeset),
+                    None => bound.and_then(|memory| memory.nodeset.as_ref()),
+                };
+                nodes.is_some_and(|nodes| {
+                    *nodes == NodeSet::from(cell.memory_node)
+                })
+            });
+            there && cells
+        });
+        if moves { Stage::Now } else { Stage::VmStart }
     }
 
     /// Returns whether the guest needs an IOMMU of its own: the policy wants
