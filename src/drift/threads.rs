@@ -9,12 +9,14 @@ use crate::model::{
     CellPlacement, Role, RunningVm, Scheduling, Stage, Thread, VmPlacement,
 };
 
-/// Compares a VM with its placement. `live` is the definition that it runs
-/// by: where that has other pins, the plan waits for the VM's next start.
-/// A VM that does not run waits as a whole.
+/// Compares a VM with its placement, which was applied at `applied` seconds
+/// since 1970. `live` is the definition that it runs by: where that has other
+/// pins, and the VM was started before, the plan waits for its next start. A
+/// VM that does not run waits as a whole.
 #[must_use]
 pub fn vm(
     placement: &VmPlacement,
+    applied: u64,
     live: Option<&Domain>,
     running: Option<&RunningVm>,
 ) -> Vec<Finding> {
@@ -33,11 +35,36 @@ pub fn vm(
             state,
         )];
     };
-    let mut findings = vcpus(placement, live, running);
-    findings.extend(iothreads(placement, live, running));
-    findings.extend(others(placement, live, running));
-    findings.extend(memory(placement, running));
+    let started = Started { before: running.started <= applied };
+    let mut findings = vcpus(placement, live, running, started);
+    findings.extend(iothreads(placement, live, running, started));
+    findings.extend(others(placement, live, running, started));
+    findings.extend(memory(placement, running, started));
     findings
+}
+
+/// When the VM was started.
+#[derive(Clone, Copy)]
+struct Started {
+    /// Before the plan was applied, as far as can be told.
+    before: bool,
+}
+
+impl Started {
+    /// Tells whether what is otherwise than planned has drifted or only
+    /// waits. What libvirt has pinned as planned was there once.
+    fn otherwise(
+        self,
+        pinned: Option<&CpuSet>,
+        wanted: &CpuSet,
+        found: String,
+    ) -> State {
+        if self.before && pinned != Some(wanted) {
+            State::Waits { stage: Stage::VmStart }
+        } else {
+            State::Drifted { found }
+        }
+    }
 }
 
 fn finding(
@@ -50,20 +77,11 @@ fn finding(
     Finding { vm, what: what.into(), planned, state }
 }
 
-/// Tells whether what is otherwise than planned has drifted or only waits:
-/// it waits where the VM was started before the plan was applied.
-fn otherwise(pinned: Option<&CpuSet>, wanted: &CpuSet, found: String) -> State {
-    if pinned == Some(wanted) {
-        State::Drifted { found }
-    } else {
-        State::Waits { stage: Stage::VmStart }
-    }
-}
-
 fn vcpus(
     placement: &VmPlacement,
     live: &Domain,
     running: &RunningVm,
+    started: Started,
 ) -> Vec<Finding> {
     let one = |(vcpu, wanted): (_, &CpuSet)| {
         let pinned = live.cputune.vcpupin.get(&vcpu);
@@ -72,10 +90,12 @@ fn vcpus(
             None if vcpu.0 >= live.current_vcpus.unwrap_or(live.vcpus) => {
                 State::Waits { stage: Stage::VmStart }
             }
-            None => otherwise(pinned, wanted, "no such thread".into()),
-            Some(thread) if thread.cpus != *wanted => {
-                otherwise(pinned, wanted, format!("CPUs {}", thread.cpus))
-            }
+            None => started.otherwise(pinned, wanted, "no such thread".into()),
+            Some(thread) if thread.cpus != *wanted => started.otherwise(
+                pinned,
+                wanted,
+                format!("CPUs {}", thread.cpus),
+            ),
             Some(thread) => scheduled(live, thread),
         };
         let planned = format!("CPUs {wanted}");
@@ -113,16 +133,19 @@ fn iothreads(
     placement: &VmPlacement,
     live: &Domain,
     running: &RunningVm,
+    started: Started,
 ) -> Vec<Finding> {
     let one = |(id, wanted): (&u32, &CpuSet)| {
         let mut threads = running.threads.iter();
         let thread = threads.find(|t| t.role == Role::IoThread(*id));
         let pinned = live.cputune.iothreadpin.get(id);
         let state = match thread {
-            None => otherwise(pinned, wanted, "no such thread".into()),
-            Some(thread) if thread.cpus != *wanted => {
-                otherwise(pinned, wanted, format!("CPUs {}", thread.cpus))
-            }
+            None => started.otherwise(pinned, wanted, "no such thread".into()),
+            Some(thread) if thread.cpus != *wanted => started.otherwise(
+                pinned,
+                wanted,
+                format!("CPUs {}", thread.cpus),
+            ),
             Some(_) => State::Holds,
         };
         let planned = format!("CPUs {wanted}");
@@ -136,6 +159,7 @@ fn others(
     placement: &VmPlacement,
     live: &Domain,
     running: &RunningVm,
+    started: Started,
 ) -> Option<Finding> {
     let wanted = &placement.emulator;
     let of =
@@ -151,7 +175,7 @@ fn others(
         Some(first) => {
             let (count, of) = (away.len(), all.len());
             let found = format!("{count} of {of} on CPUs {}", first.cpus);
-            otherwise(live.cputune.emulatorpin.as_ref(), wanted, found)
+            started.otherwise(live.cputune.emulatorpin.as_ref(), wanted, found)
         }
     };
     let planned = format!("CPUs {wanted}");
@@ -159,7 +183,11 @@ fn others(
 }
 
 /// How much of the guest's memory is where it shall be.
-fn memory(placement: &VmPlacement, running: &RunningVm) -> Option<Finding> {
+fn memory(
+    placement: &VmPlacement,
+    running: &RunningVm,
+    started: Started,
+) -> Option<Finding> {
     let size = placement.pages.unwrap_or(PageSize::SMALL);
     let mut wanted = BTreeMap::<NodeId, Bytes>::new();
     for CellPlacement { memory_node, memory, .. } in &placement.cells {
@@ -172,7 +200,13 @@ fn memory(placement: &VmPlacement, running: &RunningVm) -> Option<Finding> {
             let why = running.memory.reason().unwrap_or("it was not read");
             State::Unknown { why: why.to_owned() }
         }
-        Some(found) => pages(&wanted, found, size),
+        Some(found) => match pages(&wanted, found, size) {
+            // Memory stays where it was when the VM was started.
+            State::Drifted { .. } if started.before => {
+                State::Waits { stage: Stage::VmStart }
+            }
+            state => state,
+        },
     };
     Some(finding(placement, "memory", planned, state))
 }

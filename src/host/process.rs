@@ -19,6 +19,11 @@ const LIBVIRT_QEMU: u32 = 64055;
 /// Field of the policy in /proc/PID/stat behind the name; proc_pid_stat(5)
 /// counts it as 41, the name is 2.
 const POLICY: usize = 41 - 3;
+/// Field of the start time, 22.
+const STARTED: usize = 22 - 3;
+/// Ticks a second in what the kernel tells programs; USER_HZ, the same on
+/// all hosts that vmtune runs on.
+const TICKS: u64 = 100;
 /// Field of the real-time priority, 40.
 const PRIORITY: usize = 40 - 3;
 
@@ -50,7 +55,24 @@ fn vm(root: &Root, pid: u32) -> Option<RunningVm> {
         .filter_map(|id| thread(root, &format!("proc/{pid}/task/{id}"), id))
         .collect();
     let memory = root.fact(&format!("proc/{pid}/numa_maps"), memory);
-    (!threads.is_empty()).then_some(RunningVm { uuid, pid, threads, memory })
+    let started = started(root, pid)?;
+    (!threads.is_empty()).then_some(RunningVm {
+        uuid,
+        pid,
+        started,
+        threads,
+        memory,
+    })
+}
+
+/// Reads when a process was started: so many ticks after the host was.
+fn started(root: &Root, pid: u32) -> Option<u64> {
+    let stat = root.read(&format!("proc/{pid}/stat")).ok()?;
+    let fields = stat.rsplit_once(')')?.1;
+    let ticks = fields.split_whitespace().nth(STARTED)?.parse::<u64>().ok()?;
+    let host = root.read("proc/stat").ok()?;
+    let boot = field(&host, "btime")?.parse::<u64>().ok()?;
+    Some(boot + ticks / TICKS)
 }
 
 /// Returns whether a process of this user is the system's: root's, a
@@ -158,6 +180,8 @@ mod tests {
         };
         let line = format!("/usr/bin/qemu\0-name\0guest=vm1\0-uuid\0{UUID}\0");
         write("cmdline", line);
+        write("stat", format!("77 (q) {} 500 0", vec!["0"; STARTED].join(" ")));
+        std::fs::write(temp.path().join("proc/stat"), "btime 1000\n").unwrap();
         write("status", format!("Name:\tqemu\nUid:\t{user}\t0\t0\t0\n"));
         for (id, name, cpus, policy) in
             [(77, "qemu (x) y", "0-1", 0), (79, "CPU 1/KVM", "5", 1)]
@@ -183,6 +207,7 @@ mod tests {
         let all = running(&Root::tree(tree.path()));
         let [vm] = all.as_slice() else { panic!("{all:?}") };
         assert_eq!((vm.uuid.to_string().as_str(), vm.pid), (UUID, 77));
+        assert_eq!(vm.started, 1005);
         let vcpu = vm.vcpu(VcpuId(1)).unwrap();
         assert_eq!(vcpu.cpus.to_string(), "5");
         assert_eq!(vcpu.scheduling, Scheduling::Fifo(3));

@@ -13,6 +13,8 @@ pub struct RunningVm {
     pub uuid: DomainUuid,
     /// Its process.
     pub pid: u32,
+    /// When it was started, in seconds since 1970.
+    pub started: u64,
     /// Its threads, by number.
     pub threads: Vec<Thread>,
     /// Memory that it has, by node and size of the pages. Pages of the

@@ -51,6 +51,7 @@ fn running() -> RunningVm {
     RunningVm {
         uuid: "c7a5fdbd-edaf-9455-926a-d65c16db1809".parse().unwrap(),
         pid: 1,
+        started: 1000,
         threads: vec![
             thread(1, Role::Emulator, "0"),
             thread(2, Role::Vcpu(VcpuId(0)), "2"),
@@ -64,7 +65,11 @@ fn running() -> RunningVm {
 
 /// What does not hold, as `vCPU 1: CPUs 7`.
 fn said(live: &Domain, running: &RunningVm) -> Vec<String> {
-    let findings = vm(&placement(), Some(live), Some(running));
+    said_at(900, live, running)
+}
+
+fn said_at(applied: u64, live: &Domain, running: &RunningVm) -> Vec<String> {
+    let findings = vm(&placement(), applied, Some(live), Some(running));
     let line = |one: Finding| match one.state {
         State::Holds => None,
         State::Drifted { found } => Some(format!("{}: {found}", one.what)),
@@ -77,7 +82,7 @@ fn said(live: &Domain, running: &RunningVm) -> Vec<String> {
 #[test]
 fn all_holds_where_nothing_moved() {
     assert!(said(&live(), &running()).is_empty());
-    let findings = vm(&placement(), Some(&live()), Some(&running()));
+    let findings = vm(&placement(), 900, Some(&live()), Some(&running()));
     assert_eq!(findings.len(), 5, "{findings:?}");
 }
 
@@ -134,10 +139,14 @@ fn a_vm_that_was_started_before_waits() {
     for thread in &mut running.threads {
         thread.cpus = cpus("0-7");
     }
-    let all = said(&live, &running);
+    let all = said_at(1000, &live, &running);
     assert!(all.iter().all(|line| line.ends_with(": vm-start")), "{all:?}");
     assert_eq!(all.len(), 4);
-    let findings = vm(&placement(), None, None);
+    // One that was started since has been moved by somebody.
+    let all = said(&live, &running);
+    assert!(all.iter().all(|line| line.ends_with("CPUs 0-7")), "{all:?}");
+    assert_eq!(all.len(), 4);
+    let findings = vm(&placement(), 900, None, None);
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].state, State::Waits { stage: Stage::VmStart });
 }
