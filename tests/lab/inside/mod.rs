@@ -1,5 +1,6 @@
 //! The half of the lab that runs in its hosts.
 
+pub(crate) mod cards;
 mod libvirtd;
 
 use std::fs;

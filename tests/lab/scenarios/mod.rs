@@ -3,9 +3,11 @@
 use crate::scenario::Scenario;
 
 mod plan;
+mod sriov;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 1] = [&plan::SCENARIO];
+pub(crate) const SCENARIOS: [&Scenario; 2] =
+    [&plan::SCENARIO, &sriov::SCENARIO];
 
 /// Returns the scenario of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
