@@ -3,11 +3,12 @@
 use crate::scenario::Scenario;
 
 mod plan;
+mod rdma;
 mod sriov;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 2] =
-    [&plan::SCENARIO, &sriov::SCENARIO];
+pub(crate) const SCENARIOS: [&Scenario; 3] =
+    [&plan::SCENARIO, &sriov::SCENARIO, &rdma::SCENARIO];
 
 /// Returns the scenario of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
