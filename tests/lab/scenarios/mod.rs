@@ -2,10 +2,14 @@
 
 use crate::scenario::Scenario;
 
+mod ovs;
 mod plan;
+mod rdma;
+mod sriov;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 1] = [&plan::SCENARIO];
+pub(crate) const SCENARIOS: [&Scenario; 4] =
+    [&plan::SCENARIO, &sriov::SCENARIO, &rdma::SCENARIO, &ovs::SCENARIO];
 
 /// Returns the scenario of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
