@@ -3,9 +3,10 @@
 //! | facts | of this machine and of captured trees |
 //! |---|---|
 //! | topology | hwloc (this machine), `hwloc.xml` (a capture), else sysfs |
-//! | isolated and offline CPUs | `/sys/devices/system/cpu` |
+//! | offline CPUs | `/sys/devices/system/cpu` |
+//! | isolated CPUs | the same, and `cpuset.cpus.isolated` of the root group |
 //! | a node's own CPUs | `/sys/devices/system/node/nodeN/cpumap` |
-//! | CPUs of VMs | `cpuset.cpus.effective` of their slice, else hwloc |
+//! | CPUs of VMs | the cpuset of their slice, else hwloc |
 //! | CPU vendor, model, flags | the first processor of `/proc/cpuinfo` |
 //! | pools, free memory | `/sys/devices/system/node/nodeN/{hugepages,meminfo}` |
 //! | THP, KSM, NUMA balancing | `/sys/kernel/mm`, `/proc/sys/kernel` |
