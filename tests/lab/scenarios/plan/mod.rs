@@ -6,6 +6,8 @@ mod devices;
 mod facts;
 mod kernel;
 mod place;
+mod placed;
+mod running;
 mod shape;
 mod tools;
 mod vms;
@@ -15,7 +17,7 @@ use anyhow::Result;
 use self::kernel::Kernel;
 use crate::inside::{self, Lab};
 use crate::judge::{Judge, Results};
-use crate::scenario::Scenario;
+use crate::scenario::{Fault, Scenario};
 use crate::shape::Shape;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
@@ -33,7 +35,23 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     ],
     alone: false,
     patience: 240,
-    faults: &[],
+    faults: &[
+        Fault {
+            name: "pin",
+            shape: "desktop-1s",
+            found_by: "whole: each vCPU thread is on its planned CPU",
+        },
+        Fault {
+            name: "sibling",
+            shape: "desktop-1s",
+            found_by: "whole: guest siblings are host siblings",
+        },
+        Fault {
+            name: "pages",
+            shape: "xeon-2s",
+            found_by: "whole: each page of guest node 0 is on its node",
+        },
+    ],
     run,
     judge,
 };
@@ -98,5 +116,8 @@ fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
     shape::judge(&shape, &kernel, judge);
     facts::judge(results, &kernel, judge)?;
     capture::judge(results, &shape.name, judge)?;
-    Ok(())
+    match vms::of(&shape.name) {
+        Some(vms) => placed::judge(results, &vms, judge),
+        None => Ok(()),
+    }
 }

@@ -1,22 +1,28 @@
 //! VMs are planned, started, looked at, and as they were before.
 
 use std::fs;
-use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use super::kernel::Kernel;
+use super::running::Thread;
 use super::vms::{Vm, Vms};
 use crate::inside::{self, Lab};
+
+/// Where vmtune keeps plans and what undoes them.
+const STATE: &str = "/var/lib/vmtune";
+const INACTIVE: &str = "dumpxml --inactive --security-info";
 
 /// Defines the VMs, has them planned and starts them; writes down where all
 /// their threads and pages are; and has it all undone.
 pub(super) fn run(lab: &Lab, vms: &Vms) -> Result<()> {
     lab.libvirtd()?;
-    for vm in vms.all() {
+    let all: Vec<_> = vms.groups.iter().flatten().collect();
+    for vm in &all {
         lab.define(vm.name, &vm.xml())?;
-        dump(lab, "before", vm.name)?;
     }
+    each(lab, "before.xml", INACTIVE, &all)?;
     lab.keep("policy.toml", vms.policy)?;
     let policy = lab.path("policy.toml");
     let policy = ["--policy", policy.to_str().unwrap()];
@@ -27,63 +33,30 @@ pub(super) fn run(lab: &Lab, vms: &Vms) -> Result<()> {
         lab.vmtune(&format!("plan-{i}.txt"), &line)?;
         lab.vmtune(&format!("plan-{i}.json"), &as_json)?;
         lab.vmtune(&format!("apply-{i}"), &["apply", "--yes"])?;
+        let spoilt = spoil(lab, &group[0])?;
         for vm in group {
-            dump(lab, "applied", vm.name)?;
             lab.virsh(&format!("start-{}", vm.name), &["start", vm.name])?;
         }
+        if let Some(former) = spoilt {
+            lab.define("restored", &former)?;
+        }
     }
-    for vm in vms.all() {
+    for vm in &all {
         look(lab, vm)?;
     }
+    each(lab, "live.xml", "dumpxml", &all)?;
     lab.keep_json("kernel-running.json", &Kernel::read())?;
     let (code, _) =
         lab.try_vmtune("check", &[&["check"], &policy[..]].concat())?;
     lab.keep("check.code", &code.to_string())?;
-    for vm in vms.all() {
-        lab.virsh(&format!("destroy-{}", vm.name), &["destroy", vm.name])?;
-    }
+    each(lab, "destroy", "destroy", &all)?;
     for i in (0..vms.groups.len()).rev() {
         lab.vmtune(&format!("rollback-{i}"), &["rollback", "--yes"])?;
     }
-    for vm in vms.all() {
-        dump(lab, "after", vm.name)?;
-        lab.virsh(&format!("undefine-{}", vm.name), &["undefine", vm.name])?;
-    }
-    forget()
-}
-
-/// Keeps a VM's definition as libvirt has it.
-fn dump(lab: &Lab, when: &str, name: &str) -> Result<()> {
-    let line = ["dumpxml", "--inactive", "--security-info", name];
-    lab.virsh(&format!("{when}-{name}.xml"), &line)?;
-    Ok(())
-}
-
-/// Keeps where the threads and pages of a VM are, and what libvirt says.
-fn look(lab: &Lab, vm: &Vm) -> Result<()> {
-    let name = vm.name;
-    let pid = inside::get(&format!("/run/libvirt/qemu/{name}.pid"))?;
-    let mut threads = Vec::new();
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let task = task?.path();
-        let task = task.display();
-        let status = inside::get(&format!("{task}/status"))?;
-        let allowed = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
-        let allowed = allowed.unwrap_or_default().to_owned();
-        threads.push((inside::get(&format!("{task}/comm"))?, allowed));
-    }
-    lab.keep_json(&format!("threads-{name}.json"), &threads)?;
-    let maps = inside::get(&format!("/proc/{pid}/numa_maps"))?;
-    lab.keep(&format!("numa-maps-{name}"), &maps)?;
-    lab.virsh(&format!("live-{name}.xml"), &["dumpxml", name])?;
-    Ok(())
-}
-
-/// Leaves nothing to the scenarios that follow.
-fn forget() -> Result<()> {
-    for entry in fs::read_dir(Path::new("/var/lib/vmtune"))? {
+    each(lab, "after.xml", INACTIVE, &all)?;
+    each(lab, "undefine", "undefine", &all)?;
+    // Nothing of it is left to the scenarios that follow.
+    for entry in fs::read_dir(STATE)? {
         let path = entry?.path();
         if path.is_dir() {
             fs::remove_dir_all(path)?;
@@ -92,4 +65,83 @@ fn forget() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Runs a command of virsh for each VM.
+fn each(lab: &Lab, name: &str, command: &str, vms: &[&Vm]) -> Result<String> {
+    let lines: Vec<_> =
+        vms.iter().map(|vm| format!("{command} {}", vm.name)).collect();
+    lab.virsh(name, &[&lines.join("; ")])
+}
+
+/// Keeps where the threads and pages of a VM are.
+fn look(lab: &Lab, vm: &Vm) -> Result<()> {
+    let name = vm.name;
+    let pid = inside::get(&format!("/run/libvirt/qemu/{name}.pid"))?;
+    // A thread that was told where to run goes there when it runs next.
+    let settled = || {
+        let threads = threads(&pid).ok()?;
+        threads.iter().all(Thread::is_settled).then_some(threads)
+    };
+    let found = inside::wait("threads run where they may", 20, settled);
+    lab.keep_json(
+        &format!("threads-{name}.json"),
+        &found.or_else(|_| threads(&pid))?,
+    )?;
+    let maps = inside::get(&format!("/proc/{pid}/numa_maps"))?;
+    lab.keep(&format!("numa-maps-{name}"), &maps)
+}
+
+fn threads(pid: &str) -> Result<Vec<Thread>> {
+    let mut threads = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?.path();
+        let task = task.display();
+        let status = inside::get(&format!("{task}/status"))?;
+        let allowed = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
+        // The name, in parentheses, may hold blanks; 36 fields follow it.
+        let stat = inside::get(&format!("{task}/stat"))?;
+        let last = stat.rsplit(')').next().unwrap_or_default();
+        let last = last.split_whitespace().nth(36).unwrap_or_default();
+        threads.push(Thread {
+            name: inside::get(&format!("{task}/comm"))?,
+            allowed: allowed.unwrap_or_default().to_owned(),
+            last: last.parse()?,
+        });
+    }
+    Ok(threads)
+}
+
+/// Does to a VM that was planned what is asked for to be done wrong. Returns
+/// the definition that it had, if so.
+fn spoil(lab: &Lab, vm: &Vm) -> Result<Option<String>> {
+    let name = vm.name;
+    let pinned = |vcpu: &str| -> Result<u32> {
+        let plan = lab.path("plan-0.json");
+        let plan: Value = serde_json::from_slice(&fs::read(plan)?)?;
+        let mut vms = plan["vms"].as_array().into_iter().flatten();
+        let vm = vms.find(|one| one["name"] == name);
+        let pin = vm.and_then(|vm| vm["placement"]["vcpus"][vcpu].as_str());
+        Ok(pin.context("the plan pins no vCPU")?.parse()?)
+    };
+    let commands = if lab.does_wrong("pin") {
+        let moved = pinned("0")? + 1;
+        vec![format!("vcpupin {name} 0 {moved} --config")]
+    } else if lab.does_wrong("sibling") {
+        let (one, two) = (pinned("1")?, pinned("2")?);
+        vec![
+            format!("vcpupin {name} 1 {two} --config"),
+            format!("vcpupin {name} 2 {one} --config"),
+        ]
+    } else if lab.does_wrong("pages") {
+        let other = u32::from(vm.nodes[0] == 0);
+        vec![format!("numatune {name} --nodeset {other} --config")]
+    } else {
+        return Ok(None);
+    };
+    let former = each(lab, "spoilt", INACTIVE, &[vm])?;
+    lab.virsh("spoil", &[&commands.join("; ")])?;
+    Ok(Some(former))
 }
