@@ -1,6 +1,7 @@
 //! The half of the lab that runs in its hosts.
 
 mod libvirtd;
+pub(crate) mod loader;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,10 +2,13 @@
 
 use crate::scenario::Scenario;
 
+mod cgroups;
 mod plan;
+mod reboot;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 1] = [&plan::SCENARIO];
+pub(crate) const SCENARIOS: [&Scenario; 3] =
+    [&plan::SCENARIO, &cgroups::SCENARIO, &reboot::SCENARIO];
 
 /// Returns the scenario of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
