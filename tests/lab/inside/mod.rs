@@ -2,6 +2,7 @@
 
 pub(crate) mod cards;
 mod libvirtd;
+pub(crate) mod loader;
 pub(crate) mod rdma;
 
 use std::fs;
