@@ -1,5 +1,6 @@
 //! Nouns: what was read, what is wanted, what a VM is, and what a plan says.
 
+mod argument;
 mod change;
 pub mod domain;
 mod fact;
@@ -10,6 +11,7 @@ mod plan;
 pub mod policy;
 mod running;
 
+pub use argument::{first_counts, is_same_argument, is_same_size};
 pub use change::{Change, Stage, Target};
 pub use fact::{Fact, Origin};
 pub use place::{Place, Program, Service};

@@ -54,6 +54,10 @@ impl fmt::Display for Place {
 pub enum Program {
     /// Writes GRUB's menu from /etc/default/grub and its drop-ins.
     UpdateGrub,
+    /// Does the same where GRUB comes as it is upstream.
+    GrubMkconfig,
+    /// Does the same where GRUB is called by its version.
+    Grub2Mkconfig,
     /// Copies kernels and command lines to where Proxmox boots from.
     ProxmoxBootTool,
     /// Writes the boot entries of the running kernel anew, from
@@ -81,6 +85,12 @@ impl Program {
     pub const fn line(&self) -> &'static [&'static str] {
         match self {
             Self::UpdateGrub => &["update-grub"],
+            Self::GrubMkconfig => {
+                &["grub-mkconfig", "-o", "/boot/grub/grub.cfg"]
+            }
+            Self::Grub2Mkconfig => {
+                &["grub2-mkconfig", "-o", "/boot/grub2/grub.cfg"]
+            }
             Self::ProxmoxBootTool => &["proxmox-boot-tool", "refresh"],
             Self::KernelInstall => &["kernel-install", "add"],
             Self::DaemonReload => &["systemctl", "daemon-reload"],

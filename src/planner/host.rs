@@ -64,9 +64,7 @@ fn standing(facts: &Facts, target: &Target) -> Result<Option<String>, String> {
             let known = boot.value().ok_or_else(|| {
                 boot.reason().unwrap_or("it was not read").to_owned()
             })?;
-            let mut all = known.arguments.iter().rev();
-            let found = all.find(|one| one.file == *file && one.name == *name);
-            return Ok(found.map(|one| one.value.clone()));
+            return Ok(known.value_in(file, name).map(str::to_owned));
         }
     };
     match fact.value() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{CpuSet, HostPath, PciAddress};
-use crate::model::Fact;
+use crate::model::{Fact, first_counts, is_same_argument};
 
 /// What was read of the kernel.
 #[derive(
@@ -55,6 +55,39 @@ pub struct BootArguments {
     pub file: HostPath,
     /// The arguments, in the order in which the kernel gets them.
     pub arguments: Vec<BootArgument>,
+}
+
+impl BootArguments {
+    /// Returns the value of an argument in a file that keeps it: of several
+    /// the one that the kernel goes by.
+    #[must_use]
+    pub fn value_in(&self, file: &HostPath, name: &str) -> Option<&str> {
+        let here = |one: &&BootArgument| one.file == *file;
+        self.counting(name, here).map(|one| one.value.as_str())
+    }
+
+    /// Returns the file in which an argument is to be set: the one that keeps
+    /// it, or else the one that new arguments go to. Set elsewhere it would
+    /// stand on the command line twice.
+    #[must_use]
+    pub fn file_for(&self, name: &str) -> &HostPath {
+        let found = self.counting(name, |_| true);
+        found.map_or(&self.file, |one| &one.file)
+    }
+
+    /// Returns the argument of that name that the kernel goes by.
+    fn counting(
+        &self,
+        name: &str,
+        also: impl Fn(&&BootArgument) -> bool,
+    ) -> Option<&BootArgument> {
+        let mut all = self
+            .arguments
+            .iter()
+            .filter(|one| is_same_argument(&one.name, name))
+            .filter(also);
+        if first_counts(name) { all.next() } else { all.next_back() }
+    }
 }
 
 /// An argument for the next boot.
@@ -149,4 +182,32 @@ pub struct IdleState {
     pub latency_us: u64,
     /// Whether it was switched off.
     pub disabled: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_set_where_it_stands() {
+        let [main, drop_in, new]: [HostPath; 3] =
+            ["/etc/a", "/etc/b", "/etc/new"].map(|path| path.parse().unwrap());
+        let all = [
+            (&main, "isolcpus", "1"),
+            (&main, "mitigations", "auto"),
+            (&drop_in, "isolcpus", "2"),
+            (&drop_in, "mitigations", "off"),
+        ];
+        let argument = |(file, name, value): (&HostPath, &str, &str)| {
+            let (name, value) = (name.to_owned(), value.to_owned());
+            BootArgument { file: file.clone(), name, value }
+        };
+        let arguments = all.map(argument).into();
+        let boot = BootArguments { file: new.clone(), arguments };
+        assert_eq!(*boot.file_for("isolcpus"), main);
+        assert_eq!(*boot.file_for("mitigations"), drop_in);
+        assert_eq!(*boot.file_for("nohz_full"), new);
+        assert_eq!(boot.value_in(&drop_in, "isolcpus"), Some("2"));
+        assert_eq!(boot.value_in(&new, "isolcpus"), None);
+    }
 }
