@@ -11,7 +11,7 @@ pub mod policy;
 
 pub use change::{Change, Stage, Target};
 pub use fact::{Fact, Origin};
-pub use place::{Place, Program, Service};
+pub use place::{FileAccess, Footing, Place, Program, Service, Standing};
 pub use plan::{
     Advice, CellPlacement, Missing, Objective, Plan, VmPlacement, VmPlan,
 };
