@@ -17,6 +17,7 @@ mod sample;
 mod script;
 mod vm;
 
+pub(super) use changes::stage;
 pub use diff::unified;
 pub use findings::findings;
 pub use host::{Detail, Holder, Holders, host};
