@@ -6,6 +6,7 @@
 )]
 
 use std::process::Command;
+use std::time::Duration;
 
 use vmtune::apply::{Machine, Outcome, apply, rollback};
 use vmtune::base::{CpuSet, Digest, DomainUuid};
@@ -13,6 +14,7 @@ use vmtune::files::StateDir;
 use vmtune::hypervisor::Hypervisor as _;
 use vmtune::hypervisor::fake::Fake;
 use vmtune::model::{Change, Objective, Plan, Stage, Target, VmPlan};
+use vmtune::system::fake as system;
 
 /// Limits in blocks of 512 bytes: the journal of the test needs about 12.
 const LIMITS: std::ops::RangeInclusive<u32> = 1..=16;
@@ -57,7 +59,14 @@ fn under_a_limit() {
     let start = fake.definitions();
     let temp = tempfile::tempdir().unwrap();
     let state = StateDir::open(&temp.path().join("s")).unwrap();
-    let machine = Machine { hypervisor: &fake, state: &state, now: 0 };
+    let system = system::Fake::new();
+    let machine = Machine {
+        hypervisor: &fake,
+        system: &system,
+        state: &state,
+        now: 0,
+        clock: &|| Duration::ZERO,
+    };
     let clean = |outcome: &Outcome| {
         outcome.failed.is_none() && outcome.rollback_failures.is_empty()
     };
@@ -75,7 +84,9 @@ fn under_a_limit() {
             assert_eq!(outcome.rollback_failures.len(), 1);
             assert_eq!(fake.definitions(), start);
             let outcome = rollback(None, false, &machine).unwrap();
-            assert!(outcome.rollback_failures.iter().all(|f| f.vm.is_none()));
+            assert!(
+                outcome.rollback_failures.iter().all(|f| f.place.is_none())
+            );
         }
         // Not even the header could be written.
         Err(_) => {}
@@ -91,6 +102,7 @@ fn plan(fake: &Fake) -> Plan {
         connection: fake.uri().into(),
         preset: "balanced".into(),
         housekeeping: CpuSet::new(),
+        boot_loader: None,
         vms: vec![],
         changes: vec![],
         advice: vec![],

@@ -1,16 +1,14 @@
 //! What can go wrong before a transaction begins, and in one of its steps.
 
-use std::fmt::Write as _;
-
-use super::{Difference, Miss};
-use crate::base::DomainName;
+use super::deviation::{Deviation, missed, show};
+use super::{Miss, Moved};
+use crate::base::{DomainName, HostPath};
 use crate::definition::xml::{EditError, XmlError};
 use crate::files::LockError;
 use crate::files::journal::{JournalError, TransactionId};
 use crate::hypervisor::HypervisorError;
-
-/// How many places a message lists.
-const SHOWN: usize = 5;
+use crate::model::Place;
+use crate::system::SystemError;
 
 /// Why nothing was done. Nothing was touched.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +25,18 @@ pub enum ApplyError {
         /// The transaction.
         id: TransactionId,
     },
+    /// A transaction waits to be confirmed.
+    #[error("{id} waits to be confirmed")]
+    Waiting {
+        /// The transaction.
+        id: TransactionId,
+    },
+    /// A transaction was not confirmed, and nobody has undone it yet.
+    #[error("{id} was not confirmed in time, and still stands")]
+    Expired {
+        /// The transaction.
+        id: TransactionId,
+    },
     /// The plan was made somewhere else.
     #[error("the plan was made for {plan}, this is {here}")]
     OtherConnection {
@@ -35,14 +45,31 @@ pub enum ApplyError {
         /// This one.
         here: String,
     },
+    /// The plan changes this host, and the VMs are on another one.
+    #[error(
+        "the plan changes settings of the host, and {uri} leads to another \
+         machine"
+    )]
+    Elsewhere {
+        /// The connection.
+        uri: String,
+    },
     /// The host has changed since.
     #[error("the host has changed since the plan was made")]
     StaleFacts,
-    /// Definitions have changed since.
-    #[error("{} changed since the plan was made", list(.vms))]
+    /// Places have changed since.
+    #[error("{}", Moved::list(.places, "the plan was made"))]
     Stale {
-        /// The VMs.
-        vms: Vec<DomainName>,
+        /// The places.
+        places: Vec<Moved>,
+    },
+    /// Places have changed while a transaction was cut off.
+    #[error("{}", Moved::list(.places, &format!("{id} was cut off")))]
+    MovedMeanwhile {
+        /// The transaction.
+        id: TransactionId,
+        /// The places.
+        places: Vec<Moved>,
     },
     /// A VM has gone, or has got another name.
     #[error("there is no VM {vm} any more")]
@@ -61,6 +88,23 @@ pub enum ApplyError {
     Foreign {
         /// The change's target.
         target: String,
+    },
+    /// The plan changes a file, and does not say what starts the kernel.
+    #[error(
+        "the plan does not say what boots this host, so it is not known what \
+         makes {file} take effect"
+    )]
+    NoProgram {
+        /// The file.
+        file: HostPath,
+    },
+    /// A file with arguments of the kernel cannot be edited.
+    #[error("editing the kernel's arguments in {file}: {why}")]
+    Arguments {
+        /// The file.
+        file: HostPath,
+        /// Why.
+        why: String,
     },
     /// A definition is not XML.
     #[error("reading the definition of {vm}")]
@@ -81,33 +125,42 @@ pub enum ApplyError {
     /// The hypervisor did not answer.
     #[error("asking the hypervisor")]
     Hypervisor(#[from] HypervisorError),
+    /// A setting of the host could not be read.
+    #[error("reading the host's settings")]
+    System(#[from] SystemError),
     /// Somebody has changed what a transaction left.
-    #[error("{} since {id}: {}", changed(.vms), places_of(.vms))]
+    #[error("{} changed since {id}: {}", list(.places.iter().map(|(place, _)| place)), deviations(.places))]
     Moved {
         /// The transaction.
         id: TransactionId,
-        /// The VMs, and where.
-        vms: Vec<(DomainName, Vec<Difference>)>,
+        /// The places, and how they differ from what it left.
+        places: Vec<(Place, Deviation)>,
     },
-    /// A VM that a transaction changed has gone.
-    #[error("{vm}, which {id} changed, does not exist any more")]
+    /// A VM or a value that a transaction changed has gone.
+    #[error("{place}, which {id} changed, does not exist any more")]
     Deleted {
         /// The transaction.
         id: TransactionId,
-        /// The VM.
-        vm: DomainName,
+        /// The place.
+        place: Place,
     },
-    /// VMs are not as they were before a transaction, which has no record of
-    /// changing them.
+    /// Places are not as they were before a transaction, which has no record
+    /// of changing them.
     #[error(
         "{} changed since {id} began, and {id} has no record of doing it",
-        list(.vms)
+        list(.places)
     )]
     Unrecorded {
         /// The transaction.
         id: TransactionId,
-        /// The VMs.
-        vms: Vec<DomainName>,
+        /// The places.
+        places: Vec<Place>,
+    },
+    /// The host was booted while a transaction was cut off.
+    #[error("the host was booted since {id} was cut off")]
+    Rebooted {
+        /// The transaction.
+        id: TransactionId,
     },
     /// There is no transaction that still stands.
     #[error("there is nothing to undo")]
@@ -131,18 +184,36 @@ impl ApplyError {
             Self::Unfinished { .. } => {
                 "`vmtune rollback` undoes it, `vmtune resume` finishes it"
             }
+            Self::Waiting { .. } => {
+                "`vmtune confirm` keeps it, `vmtune rollback` undoes it"
+            }
+            Self::Expired { .. } => "`vmtune rollback` undoes it",
+            Self::MovedMeanwhile { .. } => {
+                "nothing was changed; `vmtune rollback` undoes what was done"
+            }
             Self::OtherConnection { .. } => {
                 "give --connect as it was given to `vmtune plan`"
             }
+            Self::Elsewhere { .. } => {
+                "nothing was changed; plan and apply on the machine itself"
+            }
             Self::StaleFacts | Self::Stale { .. } | Self::Gone { .. } => {
                 "nothing was changed; make a new plan with `vmtune plan`"
+            }
+            Self::Foreign { .. } | Self::NoProgram { .. } => {
+                "nothing was changed; somebody has edited the plan: make a \
+                 new one with `vmtune plan`"
+            }
+            Self::Arguments { .. } => {
+                "nothing was changed; edit that file by hand, or plan without \
+                 the rules that need it (`[rules]` in the policy)"
             }
             Self::Transient { .. } => {
                 "make it persistent with `virsh define`, then plan again"
             }
             Self::Moved { .. } => {
                 "nothing was changed; `--force` gives up what was changed \
-                 since and restores the definitions from before"
+                 since and restores what was there before"
             }
             Self::Deleted { .. } => {
                 "nothing was changed; `--force` undoes the rest"
@@ -151,6 +222,10 @@ impl ApplyError {
                 "nothing was changed; `--force` undoes the rest and leaves \
                  these as they are"
             }
+            Self::Rebooted { .. } => {
+                "what it set in the kernel is gone; `vmtune rollback` undoes \
+                 the rest, then plan again"
+            }
             Self::Journal(
                 JournalError::Damaged { .. } | JournalError::Form { .. },
             ) => {
@@ -158,6 +233,7 @@ impl ApplyError {
                  out of the journal's folder when nothing of it is needed"
             }
             Self::Hypervisor(error) => return error.hint(),
+            Self::System(error) => return error.hint(),
             _ => return None,
         };
         Some(hint.into())
@@ -170,64 +246,59 @@ pub enum StepError {
     /// The hypervisor did not do it.
     #[error("asking the hypervisor")]
     Hypervisor(#[from] HypervisorError),
+    /// The system did not do it.
+    #[error("changing the host")]
+    System(#[from] SystemError),
     /// The journal could not be written, so it was not done.
     #[error("writing the journal")]
     Journal(#[from] JournalError),
-    /// Somebody changed the definition at the same moment.
-    #[error("somebody else changed the definition: {}", places(.differences))]
-    Moved {
-        /// Where.
-        differences: Vec<Difference>,
-    },
+    /// Somebody changed the place at the same moment.
+    #[error("somebody else changed it: {0}")]
+    Moved(Deviation),
     /// The hypervisor took the text and did not keep what was planned.
     #[error("the hypervisor did not keep {}", missed(.misses))]
     NotKept {
         /// What it did not keep.
         misses: Vec<Miss>,
     },
-    /// The former text was defined, and something else came back.
-    #[error("the former definition came back changed: {}", places(.differences))]
-    NotRestored {
-        /// Where.
-        differences: Vec<Difference>,
+    /// The kernel, or a file, has something else than what was written.
+    #[error(
+        "{} was written, and it is {} now",
+        show(.written.as_deref()),
+        show(.found.as_deref())
+    )]
+    NotTaken {
+        /// What was written.
+        written: Option<String>,
+        /// What is there.
+        found: Option<String>,
     },
+    /// What was there before was written, and something else came back.
+    #[error("what was there before came back changed: {0}")]
+    NotRestored(Deviation),
     /// What the hypervisor gave is not XML.
     #[error("reading the definition that the hypervisor gave")]
     Definition(#[from] XmlError),
 }
 
-fn list(vms: &[DomainName]) -> String {
-    vms.iter().map(DomainName::as_str).collect::<Vec<_>>().join(", ")
-}
-
-fn changed(vms: &[(DomainName, Vec<Difference>)]) -> String {
-    let names: Vec<_> = vms.iter().map(|(name, _)| name.clone()).collect();
-    format!("{} changed", list(&names))
-}
-
-fn places_of(vms: &[(DomainName, Vec<Difference>)]) -> String {
-    let all: Vec<_> =
-        vms.iter().flat_map(|(_, places)| places.iter().cloned()).collect();
-    places(&all)
-}
-
-fn places(differences: &[Difference]) -> String {
-    if differences.is_empty() {
-        return "its layout differs".into();
+impl StepError {
+    /// Returns what a person can do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Hypervisor(error) => error.hint(),
+            Self::System(error) => error.hint(),
+            _ => None,
+        }
     }
-    shorten(differences.iter().map(ToString::to_string))
 }
 
-fn missed(misses: &[Miss]) -> String {
-    shorten(misses.iter().map(ToString::to_string))
+fn list<'a>(places: impl IntoIterator<Item = &'a Place>) -> String {
+    let names = places.into_iter().map(ToString::to_string);
+    names.collect::<Vec<_>>().join(", ")
 }
 
-fn shorten(items: impl ExactSizeIterator<Item = String>) -> String {
-    let more = items.len().saturating_sub(SHOWN);
-    let mut text = items.take(SHOWN).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        // Writing to a String does not fail.
-        let _ = write!(text, " and {more} more");
-    }
-    text
+fn deviations(places: &[(Place, Deviation)]) -> String {
+    let all = places.iter().map(|(_, how)| how.to_string());
+    all.collect::<Vec<_>>().join("; ")
 }

@@ -3,17 +3,24 @@
 //! A plan leaves no choice, and nothing here makes one. Everything is looked
 //! at before anything is touched; what undoes a step is on the disk before
 //! the step is done; each step is read back; one that fails takes all before
-//! it back. Whatever happens, [`Outcome`] says which VM is how.
+//! it back. Whatever happens, [`Outcome`] says which place is how.
 
+mod arguments;
+mod deviation;
 mod error;
+mod group;
+mod meaning;
 mod outline;
+mod places;
 mod prepare;
 mod render;
 mod resume;
 mod rollback;
 mod transaction;
+mod undo;
 mod verify;
 
+pub use deviation::{Deviation, Moved, Values};
 pub use error::{ApplyError, StepError};
 pub use outline::{Difference, DifferenceKind, differences};
 pub use render::render;
@@ -21,11 +28,16 @@ pub use resume::resume;
 pub use rollback::rollback;
 pub use verify::{Miss, misses};
 
-use crate::base::{Digest, DomainName};
-use crate::files::journal::{Header, Journal, TransactionId};
+use std::time::Duration;
+
+use crate::base::Digest;
+use crate::files::journal::{
+    Header, Journal, Status, Transaction, TransactionId,
+};
 use crate::files::{Lock, StateDir};
 use crate::hypervisor::Hypervisor;
-use crate::model::Plan;
+use crate::model::{Place, Plan, Stage};
+use crate::system::System;
 
 /// How many finished transactions the journal keeps: years of tuning by hand,
 /// and some 20 MB.
@@ -36,10 +48,21 @@ const KEPT: usize = 100;
 pub struct Machine<'a> {
     /// Whose definitions are changed.
     pub hypervisor: &'a dyn Hypervisor,
+    /// Whose settings are changed.
+    pub system: &'a dyn System,
     /// Where the journal is.
     pub state: &'a StateDir,
     /// Seconds since 1970, for the history.
     pub now: u64,
+    /// The time since any moment, to say how long a step took.
+    pub clock: &'a dyn Fn() -> Duration,
+}
+
+impl<'a> Machine<'a> {
+    fn places(&self) -> places::Places<'a> {
+        let Self { hypervisor, system, .. } = *self;
+        places::Places { hypervisor, system }
+    }
 }
 
 /// What came of applying or undoing a plan.
@@ -53,8 +76,9 @@ pub struct Outcome {
     pub steps: Vec<StepReport>,
     /// The step that failed.
     pub failed: Option<Failure>,
-    /// The VMs that have their former definition again.
-    pub rolled_back: Vec<DomainName>,
+    /// The places that are as they were before, and programs that were run to
+    /// make that take effect.
+    pub rolled_back: Vec<Place>,
     /// What could not be undone: a person must act.
     pub rollback_failures: Vec<Failure>,
 }
@@ -62,32 +86,61 @@ pub struct Outcome {
 /// A step that was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepReport {
-    /// The VM.
-    pub vm: DomainName,
+    /// The place.
+    pub place: Place,
+    /// When it takes effect.
+    pub stage: Stage,
     /// What was done.
     pub result: StepResult,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// What a step did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepResult {
-    /// The definition was replaced.
+    /// The place was changed, or the program was run.
     Changed {
-        /// Where the hypervisor made something else of the text than what
-        /// was written, without harm to what was planned.
+        /// Where the hypervisor made something else of a definition than
+        /// what was written, without harm to what was planned.
         normalised: Vec<Difference>,
+        /// How many comments the hypervisor has dropped.
+        comments_lost: usize,
     },
-    /// The definition was as planned already.
+    /// The place was as planned already.
     AlreadySo,
+}
+
+impl StepResult {
+    /// A change of which nothing more is to be said.
+    const CHANGED: Self =
+        Self::Changed { normalised: Vec::new(), comments_lost: 0 };
 }
 
 /// A step that failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// The VM; `None` where the journal itself failed.
-    pub vm: Option<DomainName>,
+    /// The place; `None` where the journal itself failed.
+    pub place: Option<Place>,
     /// Why.
     pub error: StepError,
+}
+
+impl Failure {
+    /// Spells the failure with its causes in one line.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        let mut text = match &self.place {
+            Some(place) => format!("{place}: {}", self.error),
+            None => self.error.to_string(),
+        };
+        let mut cause = std::error::Error::source(&self.error);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
 }
 
 /// Applies a plan. `facts` is the fingerprint of the host's facts as they
@@ -104,13 +157,14 @@ pub fn apply(
 ) -> Result<Outcome, ApplyError> {
     let lock = Lock::take(machine.state).map_err(ApplyError::Lock)?;
     let journal = Journal::open(machine.state)?;
-    if let Some(open) = journal.unfinished()? {
-        return Err(ApplyError::Unfinished { id: open.id });
+    if let Some(open) = journal.pending()? {
+        return Err(pending(&open, machine));
     }
     if facts.is_some_and(|facts| facts != plan.fingerprint) {
         return Err(ApplyError::StaleFacts);
     }
-    let steps = prepare::prepare(plan, machine.hypervisor)?;
+    let places = machine.places();
+    let steps = prepare::prepare(plan, &places)?;
     if steps.iter().all(prepare::Prepared::is_already_so) {
         return Ok(Outcome {
             transaction: None,
@@ -121,15 +175,38 @@ pub fn apply(
         });
     }
     journal.prune(&lock, KEPT.saturating_sub(1))?;
-    let header = Header { started: machine.now, plan: plan.clone() };
+    let so = steps.iter().filter(|step| step.is_already_so());
+    let header = Header {
+        started: machine.now,
+        plan: plan.clone(),
+        boot: places.boot(),
+        already_so: so.map(|step| step.place.clone()).collect(),
+    };
     let writer = journal.begin(&lock, &header)?;
-    let run = transaction::Run::new(machine.hypervisor, writer);
+    let run = transaction::Run::new(machine, &header, writer);
     Ok(run.forward(steps))
+}
+
+/// Says why nothing may begin before a transaction has ended.
+fn pending(open: &Transaction, machine: &Machine<'_>) -> ApplyError {
+    let id = open.id;
+    match open.status {
+        Status::Waiting { until } if until > machine.now => {
+            ApplyError::Waiting { id }
+        }
+        Status::Waiting { .. } => ApplyError::Expired { id },
+        _ => ApplyError::Unfinished { id },
+    }
 }
 
 impl StepReport {
     fn already_so(step: &prepare::Prepared<'_>) -> Self {
-        Self { vm: step.vm.name.clone(), result: StepResult::AlreadySo }
+        Self {
+            place: step.place.clone(),
+            stage: step.stage,
+            result: StepResult::AlreadySo,
+            took: Duration::ZERO,
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The text that a plan makes of a definition.
 
 use super::ApplyError;
+use super::group::changes_of;
 use crate::base::DomainName;
 use crate::definition::xml::{Document, Edit};
-use crate::model::{Change, Plan, Target};
+use crate::model::{Plan, Target};
 
 /// Returns the definition of `vm` as the plan wants it; all that the plan
 /// does not change stays as it is, byte for byte.
@@ -28,15 +29,4 @@ pub fn render(
     document
         .edit(&edits)
         .map_err(|source| ApplyError::Edit { vm: vm.clone(), source })
-}
-
-/// Returns the changes of one VM, in the plan's order.
-pub(super) fn changes_of<'p>(
-    plan: &'p Plan,
-    vm: &DomainName,
-) -> impl Iterator<Item = &'p Change> {
-    let name = vm.as_str().to_owned();
-    plan.changes
-        .iter()
-        .filter(move |change| change.vm.as_deref() == Some(name.as_str()))
 }

@@ -1,38 +1,45 @@
 //! Finishing a transaction that was cut off.
 
-use super::prepare::{Prepared, edit, find};
-use super::render::changes_of;
+use std::time::Duration;
+
+use super::group::groups;
+use super::prepare::{Looked, Prepared, keep_needed_programs, look};
 use super::rollback::check;
-use super::transaction::{Force, Run, moved};
-use super::{
-    ApplyError, Machine, Outcome, StepReport, StepResult, differences,
-};
-use crate::base::Digest;
+use super::transaction::{Run, changed};
+use super::undo::{Force, Undo, deviation};
+use super::{ApplyError, Machine, Outcome, StepReport, StepResult, pending};
 use crate::files::Lock;
-use crate::files::journal::{Journal, Status, Step, Transaction};
-use crate::hypervisor::{DomainInfo, Hypervisor};
+use crate::files::journal::{Journal, Left, Status, Step, Transaction};
+use crate::model::Place;
 
 /// Finishes the transaction that was cut off: forward where it was on its
 /// way, back where it was being undone.
 ///
 /// # Errors
-/// When nothing was touched: there is none, or a definition is neither as it
-/// was before nor as the transaction left it.
+/// When nothing was touched: there is none, or a place is neither as it was
+/// before nor as the transaction left it.
 pub fn resume(machine: &Machine<'_>) -> Result<Outcome, ApplyError> {
     let lock = Lock::take(machine.state).map_err(ApplyError::Lock)?;
     let journal = Journal::open(machine.state)?;
-    let open = journal.unfinished()?.ok_or(ApplyError::NothingToResume)?;
-    let hypervisor = machine.hypervisor;
-    if open.status == (Status::Unfinished { undoing: true }) {
-        check(&open, hypervisor)?;
-        let writer = journal.append(&lock, &open)?;
-        let run = Run::new(hypervisor, writer).again(open);
-        return Ok(run.back(Force::Nothing));
+    let open = journal.pending()?.ok_or(ApplyError::NothingToResume)?;
+    if let Status::Waiting { .. } = open.status {
+        return Err(pending(&open, machine));
     }
-    let domains = hypervisor.domains()?;
-    let (done, todo) = sort(&open, hypervisor, &domains)?;
+    if open.status == (Status::Unfinished { undoing: true }) {
+        check(&open, machine)?;
+        let writer = journal.append(&lock, &open)?;
+        let run = Run::again(machine, open, writer);
+        return Ok(run.back(None, Force::Nothing));
+    }
+    let set_in_kernel = |step: &Step| matches!(step.place, Place::Kernel(_));
+    if open.steps.iter().any(set_in_kernel)
+        && machine.places().rebooted(&open.header)
+    {
+        return Err(ApplyError::Rebooted { id: open.id });
+    }
+    let (done, todo) = sort(&open, machine)?;
     let writer = journal.append(&lock, &open)?;
-    let mut run = Run::new(hypervisor, writer).again(open.clone());
+    let mut run = Run::again(machine, open.clone(), writer);
     for report in done {
         run.was_done(report);
     }
@@ -42,66 +49,86 @@ pub fn resume(machine: &Machine<'_>) -> Result<Outcome, ApplyError> {
 /// Tells the steps that are done from those that are to do.
 fn sort<'p>(
     open: &'p Transaction,
-    hypervisor: &dyn Hypervisor,
-    domains: &[DomainInfo],
+    machine: &Machine<'_>,
 ) -> Result<(Vec<StepReport>, Vec<Prepared<'p>>), ApplyError> {
     let plan = &open.header.plan;
+    let places = machine.places();
+    let domains = machine.hypervisor.domains()?;
     let (mut done, mut todo) = (Vec::new(), Vec::new());
-    for planned in &plan.vms {
-        let vm = find(domains, planned)?;
-        let current = hypervisor.inactive_definition(&vm.uuid)?;
+    for group in groups(plan, &domains)? {
         let mut steps = open.steps.iter().enumerate();
-        let Some((number, step)) = steps.find(|(_, one)| one.uuid == vm.uuid)
-        else {
-            if Digest::of(current.as_bytes()) != planned.digest {
-                return Err(ApplyError::Stale { vms: vec![vm.name.clone()] });
+        let begun = steps.find(|(_, step)| step.place == group.place);
+        let Some((number, step)) = begun else {
+            match look(plan, &places, &domains, group)? {
+                Looked::Fits(one) => todo.push(one),
+                Looked::Moved(places) => {
+                    let id = open.id;
+                    return Err(ApplyError::MovedMeanwhile { id, places });
+                }
             }
-            todo.push(edit(plan, vm, current)?);
             continue;
         };
-        unmoved(open, step, &current)?;
-        if let Some(left) = &step.left {
-            done.push(report(step, left)?);
+        unmoved(open, step, machine)?;
+        if let Left::Known(left) = &step.left {
+            let result = result(step, left.as_deref())?;
+            let (place, stage) = (group.place, group.stage);
+            let took = Duration::ZERO;
+            done.push(StepReport { place, stage, result, took });
         } else {
-            // Defining the same text once more does no harm, whether or not
-            // it was defined before.
+            // Doing the same once more does no harm, whether or not it was
+            // done before.
             todo.push(Prepared {
-                vm: vm.clone(),
+                place: group.place,
+                stage: group.stage,
                 former: step.former.clone(),
+                footing: step.footing,
                 written: step.written.clone(),
-                changes: changes_of(plan, &vm.name).collect(),
+                changes: group.changes,
                 begun: Some(number),
             });
         }
     }
+    let changed: Vec<Place> =
+        open.steps.iter().map(|step| step.place.clone()).collect();
+    keep_needed_programs(plan, &mut todo, &changed);
     Ok((done, todo))
 }
 
 fn unmoved(
     open: &Transaction,
     step: &Step,
-    current: &str,
+    machine: &Machine<'_>,
 ) -> Result<(), ApplyError> {
-    // A step that is done must still stand; `moved` would also let the
-    // former definition pass.
-    let differences = match &step.left {
-        Some(left) => differences(left, current),
-        None => moved(step, current),
+    let current = machine.places().standing::<ApplyError>(&step.place)?.text;
+    let undo = Undo {
+        loader: open.header.plan.boot_loader,
+        rebooted: false,
+        again: false,
     };
-    let differences = differences.map_err(|source| ApplyError::Definition {
-        vm: step.name.clone(),
-        source,
-    })?;
-    if differences.is_empty() {
-        return Ok(());
+    // A step that is done must still stand; a rollback would also let what
+    // was there before pass.
+    let how = match &step.left {
+        Left::Known(left) => deviation(&step.place, left, &current),
+        Left::Unknown => undo.moved(step, &current),
+    };
+    match how {
+        None => Ok(()),
+        Some(how) => {
+            let places = vec![(step.place.clone(), how)];
+            Err(ApplyError::Moved { id: open.id, places })
+        }
     }
-    let vms = vec![(step.name.clone(), differences)];
-    Err(ApplyError::Moved { id: open.id, vms })
 }
 
-fn report(step: &Step, left: &str) -> Result<StepReport, ApplyError> {
-    let vm = step.name.clone();
-    let normalised = differences(&step.written, left)
-        .map_err(|source| ApplyError::Definition { vm: vm.clone(), source })?;
-    Ok(StepReport { vm, result: StepResult::Changed { normalised } })
+/// Says what a step did that was done before.
+fn result(step: &Step, left: Option<&str>) -> Result<StepResult, ApplyError> {
+    match (&step.place, step.written.as_deref(), left) {
+        (Place::Definition { name, .. }, Some(written), Some(left)) => {
+            changed(written, left).map_err(|source| ApplyError::Definition {
+                vm: name.clone(),
+                source,
+            })
+        }
+        _ => Ok(StepResult::CHANGED),
+    }
 }

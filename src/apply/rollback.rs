@@ -1,20 +1,23 @@
 //! Undoing a transaction that stands, or one that was cut off.
 
-use super::prepare::find;
-use super::render::changes_of;
-use super::transaction::{Force, Run, moved};
-use super::{ApplyError, Machine, Outcome};
-use crate::base::Digest;
+use super::group::{of_host, of_vm};
+use super::places::Places;
+use super::prepare::{Looked, look};
+use super::transaction::Run;
+use super::undo::{Force, Undo};
+use super::{ApplyError, Machine, Outcome, pending};
 use crate::files::Lock;
-use crate::files::journal::{Journal, Status, Transaction, TransactionId};
-use crate::hypervisor::Hypervisor;
+use crate::files::journal::{
+    Journal, Status, Step, Transaction, TransactionId,
+};
+use crate::model::Place;
 
-/// Undoes a transaction: `which`, else the one that was cut off, else the
-/// last one that stands. Every definition is what it was before, byte for
-/// byte as the hypervisor gave it.
+/// Undoes a transaction: `which`, else the one that was cut off or waits,
+/// else the last one that stands. Every place is what it was before, byte for
+/// byte.
 ///
-/// With `force` that happens even where somebody has changed a definition
-/// since, and VMs that have gone are left out.
+/// With `force` that happens even where somebody has changed a place since,
+/// and VMs that have gone are left out.
 ///
 /// # Errors
 /// When nothing was touched. What went wrong after that is in the
@@ -26,22 +29,23 @@ pub fn rollback(
 ) -> Result<Outcome, ApplyError> {
     let lock = Lock::take(machine.state).map_err(ApplyError::Lock)?;
     let journal = Journal::open(machine.state)?;
-    let transaction = choose(&journal, which)?;
+    let transaction = choose(&journal, which, machine)?;
     if !force {
-        check(&transaction, machine.hypervisor)?;
+        check(&transaction, machine)?;
     }
     let writer = journal.append(&lock, &transaction)?;
     let force = if force { Force::Everything } else { Force::Nothing };
-    let run = Run::new(machine.hypervisor, writer).again(transaction);
-    Ok(run.back(force))
+    let run = Run::again(machine, transaction, writer);
+    Ok(run.back(None, force))
 }
 
 fn choose(
     journal: &Journal,
     which: Option<TransactionId>,
+    machine: &Machine<'_>,
 ) -> Result<Transaction, ApplyError> {
     let Some(id) = which else {
-        return match journal.unfinished()? {
+        return match journal.pending()? {
             Some(open) => Ok(open),
             None => journal.last_applied()?.ok_or(ApplyError::NothingToUndo),
         };
@@ -50,10 +54,8 @@ fn choose(
     if transaction.status == Status::RolledBack {
         return Err(ApplyError::AlreadyRolledBack { id });
     }
-    match journal.unfinished()? {
-        Some(open) if open.id != id => {
-            Err(ApplyError::Unfinished { id: open.id })
-        }
+    match journal.pending()? {
+        Some(open) if open.id != id => Err(pending(&open, machine)),
         _ => Ok(transaction),
     }
 }
@@ -61,61 +63,74 @@ fn choose(
 /// Refuses where somebody has changed what the transaction left.
 pub(super) fn check(
     transaction: &Transaction,
-    hypervisor: &dyn Hypervisor,
+    machine: &Machine<'_>,
 ) -> Result<(), ApplyError> {
     let id = transaction.id;
+    let places = machine.places();
+    let undo = Undo {
+        loader: transaction.header.plan.boot_loader,
+        rebooted: places.rebooted(&transaction.header),
+        again: false,
+    };
     let mut others = Vec::new();
     for step in transaction.steps.iter().filter(|step| !step.rolled_back) {
-        let vm = step.name.clone();
-        let current = match hypervisor.inactive_definition(&step.uuid) {
-            Err(error) if error.is_no_domain() => {
-                return Err(ApplyError::Deleted { id, vm });
-            }
-            other => other?,
-        };
-        let differences = moved(step, &current).map_err(|source| {
-            ApplyError::Definition { vm: vm.clone(), source }
-        })?;
-        if !differences.is_empty() {
-            others.push((vm, differences));
+        let current = places.standing::<ApplyError>(&step.place)?.text;
+        let Some(how) = undo.moved(step, &current) else { continue };
+        if current.is_none() && !matches!(step.place, Place::File(_)) {
+            let place = step.place.clone();
+            return Err(ApplyError::Deleted { id, place });
         }
+        others.push((step.place.clone(), how));
     }
     if !others.is_empty() {
-        return Err(ApplyError::Moved { id, vms: others });
+        return Err(ApplyError::Moved { id, places: others });
     }
-    unrecorded(transaction, hypervisor)
-}
-
-/// Refuses where a VM that an unfinished transaction was about to change is
-/// not as it was before, and there is no record of its change. Either
-/// somebody else changed it, or the journal has lost its end.
-fn unrecorded(
-    transaction: &Transaction,
-    hypervisor: &dyn Hypervisor,
-) -> Result<(), ApplyError> {
-    if transaction.status == Status::Applied {
+    let missing = unrecorded(transaction, &places)?;
+    if missing.is_empty() {
         return Ok(());
     }
-    let domains = hypervisor.domains()?;
+    Err(ApplyError::Unrecorded { id, places: missing })
+}
+
+/// Returns the places that an unfinished transaction was about to change,
+/// that are not as they were before, and that there is no record of. Either
+/// somebody else changed them, or the journal has lost its end.
+fn unrecorded(
+    transaction: &Transaction,
+    places: &Places<'_>,
+) -> Result<Vec<Place>, ApplyError> {
+    if !matches!(transaction.status, Status::Unfinished { .. }) {
+        return Ok(Vec::new());
+    }
     let plan = &transaction.header.plan;
-    let mut vms = Vec::new();
-    for planned in &plan.vms {
-        let recorded =
-            transaction.steps.iter().any(|step| step.name == planned.name);
-        let meant = changes_of(plan, &planned.name).next().is_some();
-        if recorded || !meant {
+    let domains = places.hypervisor.domains()?;
+    let mut groups = of_host(plan)?;
+    // A VM that has gone is nobody's loss here.
+    let vms = plan.vms.iter().map(|vm| of_vm(plan, vm, &domains));
+    groups.extend(vms.filter_map(Result::ok));
+    let mut found = Vec::new();
+    for group in groups {
+        let place = group.place.clone();
+        let recorded = |step: &Step| step.place == place;
+        if group.changes.is_empty()
+            || transaction.steps.iter().any(recorded)
+            || transaction.header.already_so.contains(&place)
+        {
             continue;
         }
-        // One that has gone is nobody's loss here.
-        let Ok(vm) = find(&domains, planned) else { continue };
-        let text = hypervisor.inactive_definition(&vm.uuid)?;
-        if Digest::of(text.as_bytes()) != planned.digest {
-            vms.push(vm.name.clone());
+        let as_it_was = match look(plan, places, &domains, group) {
+            Ok(Looked::Fits(one)) => {
+                // A definition fits by its digest alone.
+                matches!(place, Place::Definition { .. })
+                    || !one.is_already_so()
+            }
+            Ok(Looked::Moved(_)) | Err(ApplyError::Arguments { .. }) => false,
+            Err(ApplyError::Gone { .. } | ApplyError::Transient { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if !as_it_was {
+            found.push(place);
         }
     }
-    if vms.is_empty() {
-        Ok(())
-    } else {
-        Err(ApplyError::Unrecorded { id: transaction.id, vms })
-    }
+    Ok(found)
 }

@@ -1,33 +1,63 @@
 //! A transaction: forward step by step, or all the way back.
 
-use super::outline::section;
+use std::time::Duration;
+
+use super::deviation::Deviation;
+use super::meaning::same_value;
+use super::places::Places;
 use super::prepare::Prepared;
+use super::undo::{Force, Undo, deviation, same};
 use super::{
-    Difference, Failure, Outcome, StepError, StepReport, StepResult,
-    differences, misses,
+    Failure, Machine, Outcome, StepError, StepReport, StepResult, differences,
+    misses,
 };
-use crate::base::DomainName;
-use crate::definition::xml::XmlError;
-use crate::files::journal::{Ending, Step, Transaction, Writer};
-use crate::hypervisor::{Hypervisor, Validate};
+use crate::definition::xml::{Document, XmlError};
+use crate::files::journal::{
+    Ending, Header, Left, Status, Step, Transaction, Writer,
+};
+use crate::hypervisor::Validate;
+use crate::model::{Place, Standing};
 
 /// A transaction that has begun.
 pub(super) struct Run<'a> {
-    hypervisor: &'a dyn Hypervisor,
+    places: Places<'a>,
+    clock: &'a dyn Fn() -> Duration,
     journal: Writer,
+    undo: Undo,
     /// The steps that were begun, as the journal has them.
     begun: Vec<Step>,
     steps: Vec<StepReport>,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(hypervisor: &'a dyn Hypervisor, journal: Writer) -> Self {
-        Self { hypervisor, journal, begun: Vec::new(), steps: Vec::new() }
+    /// Starts with a transaction that has a header and no more.
+    pub(super) fn new(
+        machine: &Machine<'a>,
+        header: &Header,
+        journal: Writer,
+    ) -> Self {
+        let places = machine.places();
+        let undo = Undo {
+            loader: header.plan.boot_loader,
+            rebooted: places.rebooted(header),
+            again: false,
+        };
+        let clock = machine.clock;
+        let (begun, steps) = (Vec::new(), Vec::new());
+        Self { places, clock, journal, undo, begun, steps }
     }
 
-    /// Goes on with a transaction that was cut off.
-    pub(super) fn again(self, transaction: Transaction) -> Self {
-        Self { begun: transaction.steps, ..self }
+    /// Goes on with a transaction that was cut off, or stands.
+    pub(super) fn again(
+        machine: &Machine<'a>,
+        transaction: Transaction,
+        journal: Writer,
+    ) -> Self {
+        let mut run = Self::new(machine, &transaction.header, journal);
+        let undoing = Status::Unfinished { undoing: true };
+        run.undo.again = transaction.status == undoing;
+        run.begun = transaction.steps;
+        run
     }
 
     /// Adds the report of a step that was done before.
@@ -38,17 +68,25 @@ impl<'a> Run<'a> {
     /// Does all steps, or none of them.
     pub(super) fn forward(mut self, steps: Vec<Prepared<'_>>) -> Outcome {
         for step in steps {
-            let vm = step.vm.name.clone();
+            let (place, stage) = (step.place.clone(), step.stage);
+            let before = (self.clock)();
             match self.step(step) {
-                Ok(result) => self.steps.push(StepReport { vm, result }),
+                Ok(result) => {
+                    let took = (self.clock)().saturating_sub(before);
+                    let report = StepReport { place, stage, result, took };
+                    self.steps.push(report);
+                }
                 Err(error) => {
-                    return self.fail(Failure { vm: Some(vm), error });
+                    let place = Some(place);
+                    return self.fail(Failure { place, error });
                 }
             }
         }
         match self.journal.finished(Ending::Applied) {
             Ok(()) => self.outcome(None, Vec::new(), Vec::new()),
-            Err(error) => self.fail(Failure { vm: None, error: error.into() }),
+            Err(error) => {
+                self.fail(Failure { place: None, error: error.into() })
+            }
         }
     }
 
@@ -58,37 +96,38 @@ impl<'a> Run<'a> {
             None if step.is_already_so() => return Ok(StepResult::AlreadySo),
             None => self.begin(&step)?,
         };
-        let (vm, written) = (&step.vm, &step.written);
-        self.hypervisor.define(&vm.name, written, Validate::Schema)?;
-        let left = self.hypervisor.inactive_definition(&vm.uuid)?;
+        let written = step.written.as_deref();
+        let footing = &step.footing;
+        self.places.put(&step.place, written, footing, Validate::Schema)?;
+        let Standing { text: left, .. } =
+            self.places.standing::<StepError>(&step.place)?;
         // From here on it is known what a rollback has to find.
-        self.begun[number].left = Some(left.clone());
-        let misses = misses(written, &left, step.changes.iter().copied())?;
-        if !misses.is_empty() {
-            return Err(StepError::NotKept { misses });
-        }
-        let normalised = differences(written, &left)?;
-        self.journal.done(number, &left)?;
-        Ok(StepResult::Changed { normalised })
+        self.begun[number].left = Left::Known(left.clone());
+        let result = verify(&step, left.as_deref())?;
+        self.journal.done(number, left.as_deref())?;
+        Ok(result)
     }
 
-    /// Writes down what undoes a step, having looked once more: definitions
-    /// can change while other steps are done, and libvirt cannot be told to
-    /// define only where nothing has changed.
+    /// Writes down what undoes a step, having looked once more: a place can
+    /// change while other steps are done, and neither libvirt nor the kernel
+    /// can be told to write only where nothing has changed.
     fn begin(&mut self, prepared: &Prepared<'_>) -> Result<usize, StepError> {
-        let vm = &prepared.vm;
-        let current = self.hypervisor.inactive_definition(&vm.uuid)?;
-        if current != prepared.former {
-            let differences = differences(&prepared.former, &current)?;
-            return Err(StepError::Moved { differences });
+        let Standing { text: current, .. } =
+            self.places.standing::<StepError>(&prepared.place)?;
+        let former = &prepared.former;
+        if !same(&prepared.place, former, &current) {
+            let how = deviation(&prepared.place, former, &current);
+            // Where no part differs, the layout does.
+            let how = how.unwrap_or(Deviation::Definition(Vec::new()));
+            return Err(StepError::Moved(how));
         }
         let number = self.begun.len();
         let step = Step {
-            name: vm.name.clone(),
-            uuid: vm.uuid,
+            place: prepared.place.clone(),
             former: prepared.former.clone(),
+            footing: prepared.footing,
             written: prepared.written.clone(),
-            left: None,
+            left: Left::Unknown,
             rolled_back: false,
         };
         self.journal.started(number, &step)?;
@@ -97,7 +136,7 @@ impl<'a> Run<'a> {
     }
 
     fn fail(mut self, failure: Failure) -> Outcome {
-        let because = describe(&failure);
+        let because = failure.in_short();
         // The step that was cut off by its own failure was written a moment
         // ago: whatever stands there is ours.
         let (back, failures) = self.undo(Some(because), Force::CutOff);
@@ -105,8 +144,12 @@ impl<'a> Run<'a> {
     }
 
     /// Undoes all that was begun, the last step first.
-    pub(super) fn back(mut self, force: Force) -> Outcome {
-        let (back, failures) = self.undo(None, force);
+    pub(super) fn back(
+        mut self,
+        because: Option<String>,
+        force: Force,
+    ) -> Outcome {
+        let (back, failures) = self.undo(because, force);
         self.outcome(None, back, failures)
     }
 
@@ -116,30 +159,28 @@ impl<'a> Run<'a> {
         &mut self,
         because: Option<String>,
         force: Force,
-    ) -> (Vec<DomainName>, Vec<Failure>) {
+    ) -> (Vec<Place>, Vec<Failure>) {
         let mut written = self.journal.undoing(because);
-        let mut back = Vec::new();
-        let mut failures = Vec::new();
-        let open = self.begun.iter().enumerate().rev();
-        for (number, step) in open.filter(|(_, step)| !step.rolled_back) {
-            match restore(self.hypervisor, step, force) {
-                Ok(()) => {
-                    back.push(step.name.clone());
-                    written =
-                        written.and_then(|()| self.journal.rolled_back(number));
-                }
+        let (mut back, mut failures) = (Vec::new(), Vec::new());
+        let journal = &mut self.journal;
+        self.undo.all(&self.places, &self.begun, force, |undone| {
+            match undone.result {
+                Ok(()) => back.push(undone.place),
                 Err(error) => {
-                    let vm = Some(step.name.clone());
-                    failures.push(Failure { vm, error });
+                    let place = Some(undone.place);
+                    failures.push(Failure { place, error });
+                    return;
                 }
             }
-        }
-        if failures.is_empty() {
-            written = written
-                .and_then(|()| self.journal.finished(Ending::RolledBack));
+            if let (Ok(()), Some(number)) = (&written, undone.number) {
+                written = journal.rolled_back(number);
+            }
+        });
+        if failures.is_empty() && written.is_ok() {
+            written = self.journal.finished(Ending::RolledBack);
         }
         if let Err(error) = written {
-            failures.push(Failure { vm: None, error: error.into() });
+            failures.push(Failure { place: None, error: error.into() });
         }
         (back, failures)
     }
@@ -147,7 +188,7 @@ impl<'a> Run<'a> {
     fn outcome(
         self,
         failed: Option<Failure>,
-        rolled_back: Vec<DomainName>,
+        rolled_back: Vec<Place>,
         rollback_failures: Vec<Failure>,
     ) -> Outcome {
         Outcome {
@@ -160,88 +201,40 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What is undone although something else than expected is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Force {
-    /// Nothing.
-    Nothing,
-    /// The step of which it is not known what it left.
-    CutOff,
-    /// Everything; a VM that has gone is left out.
-    Everything,
-}
-
-/// Puts a former definition back into force.
-fn restore(
-    hypervisor: &dyn Hypervisor,
-    step: &Step,
-    force: Force,
-) -> Result<(), StepError> {
-    let current = match hypervisor.inactive_definition(&step.uuid) {
-        Err(error) if force == Force::Everything && error.is_no_domain() => {
-            return Ok(());
+/// Says what a step did, where what it left is what was planned.
+fn verify(
+    step: &Prepared<'_>,
+    left: Option<&str>,
+) -> Result<StepResult, StepError> {
+    let written = step.written.as_deref();
+    let kept = match (&step.place, written, left) {
+        (Place::Definition { .. }, Some(written), Some(left)) => {
+            let misses = misses(written, left, step.changes.iter().copied())?;
+            if !misses.is_empty() {
+                return Err(StepError::NotKept { misses });
+            }
+            return Ok(changed(written, left)?);
         }
-        other => other?,
-    };
-    if current == step.former {
-        return Ok(());
-    }
-    let look = match force {
-        Force::Nothing => true,
-        Force::CutOff => step.left.is_some(),
-        Force::Everything => false,
-    };
-    if look {
-        let differences = moved(step, &current)?;
-        if !differences.is_empty() {
-            return Err(StepError::Moved { differences });
+        (Place::Kernel(path), Some(written), Some(left)) => {
+            same_value(path, written, left)
         }
-    }
-    // The text came from the hypervisor, so it goes back even where the
-    // schema would not have it.
-    hypervisor.define(&step.name, &step.former, Validate::Lenient)?;
-    let back = hypervisor.inactive_definition(&step.uuid)?;
-    let differences = differences(&step.former, &back)?;
-    if differences.is_empty() || force == Force::Everything {
-        Ok(())
-    } else {
-        Err(StepError::NotRestored { differences })
-    }
-}
-
-/// Returns where a definition is neither as it was before the step nor as the
-/// step left it. Of a step that was cut off it is not known what the
-/// hypervisor made of the text, so every part that the text changes is taken
-/// for its doing.
-pub(super) fn moved(
-    step: &Step,
-    current: &str,
-) -> Result<Vec<Difference>, XmlError> {
-    if current == step.former {
-        return Ok(Vec::new());
-    }
-    if let Some(left) = &step.left {
-        return differences(left, current);
-    }
-    let ours: Vec<_> = differences(&step.former, &step.written)?
-        .iter()
-        .map(|one| section(&one.path))
-        .collect();
-    let mut others = differences(&step.former, current)?;
-    others.retain(|one| !ours.contains(&section(&one.path)));
-    Ok(others)
-}
-
-/// Spells a failure with its causes, for the history.
-fn describe(failure: &Failure) -> String {
-    let mut text = match &failure.vm {
-        Some(vm) => format!("{vm}: {}", failure.error),
-        None => failure.error.to_string(),
+        (Place::Program(_), ..) => true,
+        (_, written, left) => written == left,
     };
-    let mut cause = std::error::Error::source(&failure.error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+    if kept {
+        return Ok(StepResult::CHANGED);
     }
-    text
+    let own = |text: Option<&str>| text.map(str::to_owned);
+    Err(StepError::NotTaken { written: own(written), found: own(left) })
+}
+
+/// Says what the hypervisor made of a definition that is as planned.
+pub(super) fn changed(
+    written: &str,
+    left: &str,
+) -> Result<StepResult, XmlError> {
+    let normalised = differences(written, left)?;
+    let comments = |text| Document::parse(text).map(|one| one.comments());
+    let comments_lost = comments(written)?.saturating_sub(comments(left)?);
+    Ok(StepResult::Changed { normalised, comments_lost })
 }

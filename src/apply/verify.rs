@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use crate::base::{Bytes, CpuSet, Leaf, Predicate, XmlPath};
+use super::meaning::same;
+use crate::base::{Bytes, Leaf, Predicate, XmlPath};
 use crate::definition::xml::{Document, Element, XmlError};
 use crate::model::{Change, Target};
 
@@ -138,24 +139,6 @@ fn leaf(element: Element<'_>, path: &XmlPath) -> Option<String> {
             let text = text.trim();
             (!text.is_empty()).then(|| text.to_owned())
         }
-    }
-}
-
-/// Returns whether two values mean the same: the same text, the same list of
-/// CPUs or nodes, or the same number in decimal and hexadecimal.
-fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.trim(), b.trim());
-    let set = |text: &str| text.parse::<CpuSet>().ok();
-    let both = |x: Option<bool>| x == Some(true);
-    a == b
-        || both(set(a).zip(set(b)).map(|(a, b)| a == b))
-        || both(number(a).zip(number(b)).map(|(a, b)| a == b))
-}
-
-fn number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use super::args::ApplyArgs;
 use super::connection::{self, Purpose, asked_uri};
 use super::exit::{CliError, Done, Kind};
-use super::outcome::{self, not_begun};
+use super::outcome::{self, on_this_machine};
 use super::output::state_dir;
 use super::report::{self, Shown};
 use super::screen::Screen;
-use crate::apply::{Machine, apply};
+use crate::apply::apply;
 use crate::base::{CpuSet, Digest};
 use crate::definition;
 use crate::files::{StateDir, plan_store};
@@ -51,12 +51,9 @@ pub(super) fn run(
         screen.print(&page.into_text())?;
         confirm(screen, "Make these changes?")?;
     }
-    let machine = Machine {
-        hypervisor: hypervisor.as_ref(),
-        state: &state,
-        now: outcome::now(),
-    };
-    let outcome = apply(&plan, facts, &machine).map_err(not_begun)?;
+    let outcome = on_this_machine(hypervisor.as_ref(), &state, |machine| {
+        apply(&plan, facts, machine)
+    })?;
     outcome::report(&outcome, "applying the plan", verbose, screen)?;
     if let Some(id) = outcome.transaction {
         let text = format!("{id}: `vmtune rollback` undoes it\n");

@@ -9,8 +9,8 @@ use super::output::state_dir;
 use super::report::{BAD, FAINT, GOOD, KEY, PLAIN, Page, WARN};
 use super::screen::Screen;
 use super::time::utc;
-use crate::base::DomainName;
-use crate::files::journal::{Entry, Journal, JournalError, Status};
+use crate::files::journal::{Entry, Journal, JournalError, Status, Summary};
+use crate::model::Place;
 
 /// Lists transactions, oldest first.
 pub(super) fn run(
@@ -49,6 +49,7 @@ const fn status(status: Status) -> &'static str {
         Status::Applied => "applied",
         Status::RolledBack => "rolled back",
         Status::Unfinished { .. } => "unfinished",
+        Status::Waiting { .. } => "waiting",
     }
 }
 
@@ -58,7 +59,9 @@ fn as_json(entry: &Entry) -> serde_json::Value {
             "id": entry.id.to_string(),
             "started": summary.started,
             "status": status(summary.status).replace(' ', "-"),
-            "vms": summary.vms,
+            "vms": vms(summary),
+            "places": summary.places.iter().map(ToString::to_string)
+                .collect::<Vec<_>>(),
         }),
         Err(error) => json!({
             "id": entry.id.to_string(),
@@ -79,13 +82,25 @@ fn line(page: &mut Page, entry: &Entry) {
     let style = match summary.status {
         Status::Applied => GOOD,
         Status::RolledBack => FAINT,
-        Status::Unfinished { .. } => WARN,
+        Status::Unfinished { .. } | Status::Waiting { .. } => WARN,
     };
-    let vms: Vec<_> = summary.vms.iter().map(DomainName::as_str).collect();
+    let places: Vec<_> =
+        summary.places.iter().map(ToString::to_string).collect();
     page.line(&[
         id,
         (PLAIN, format!("{}  ", utc(summary.started))),
         (style, format!("{:<11}  ", status(summary.status))),
-        (PLAIN, vms.join(", ")),
+        (PLAIN, places.join(", ")),
     ]);
+}
+
+fn vms(summary: &Summary) -> Vec<&str> {
+    let mut names = Vec::new();
+    for place in &summary.places {
+        if let Place::Definition { name, .. } | Place::Live { name, .. } = place
+        {
+            names.push(name.as_str());
+        }
+    }
+    names
 }

@@ -1,17 +1,41 @@
 //! What came of a transaction, for people and for the exit code.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::exit::{CliError, Kind};
-use super::report::{FAINT, KEY, PLAIN, count};
+use super::report::{FAINT, KEY, PLAIN, Page, Span, count, stage};
 use super::screen::Screen;
-use crate::apply::{ApplyError, Failure, Outcome, StepResult};
-use crate::base::DomainName;
+use crate::apply::{
+    ApplyError, Failure, Machine, Outcome, StepReport, StepResult,
+};
+use crate::files::StateDir;
+use crate::hypervisor::Hypervisor;
+use crate::model::{Place, Stage};
+use crate::system::{Live, SystemError};
 
 /// Returns the seconds since 1970.
 pub(super) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |since| since.as_secs())
+}
+
+/// Does something to this machine and the VMs of a hypervisor.
+pub(super) fn on_this_machine<T>(
+    hypervisor: &dyn Hypervisor,
+    state: &StateDir,
+    act: impl FnOnce(&Machine<'_>) -> Result<T, ApplyError>,
+) -> Result<T, CliError> {
+    let system = Live::host().map_err(system_failed)?;
+    let start = Instant::now();
+    let clock = || start.elapsed();
+    let machine = Machine {
+        hypervisor,
+        system: &system,
+        state,
+        now: now(),
+        clock: &clock,
+    };
+    act(&machine).map_err(not_begun)
 }
 
 /// Words an error from before anything was touched.
@@ -21,6 +45,15 @@ pub(super) fn not_begun(error: ApplyError) -> CliError {
     match hint {
         Some(hint) => error.hint(hint),
         None => error.hint("nothing was changed"),
+    }
+}
+
+fn system_failed(error: SystemError) -> CliError {
+    let hint = error.hint();
+    let error = CliError::new(Kind::Failed, error);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
     }
 }
 
@@ -35,68 +68,114 @@ pub(super) fn report(
         return Err(failed(outcome, doing));
     }
     let mut page = screen.page();
-    for step in &outcome.steps {
-        let name = (KEY, format!("{}:", step.vm));
-        let StepResult::Changed { normalised } = &step.result else {
-            let text = "as planned already".to_owned();
-            page.flow("", "  ", &[name, (FAINT, text)]);
+    for when in [Stage::Now, Stage::VmStart, Stage::HostBoot] {
+        let at = |step: &&StepReport| step.stage == when;
+        let steps: Vec<_> = outcome.steps.iter().filter(at).collect();
+        if steps.is_empty() {
             continue;
-        };
-        let text = "defined, in effect when the VM starts next".to_owned();
-        page.flow("", "  ", &[name, (PLAIN, text)]);
-        let places = count(normalised.len(), "place");
-        if verbose {
-            for one in normalised {
-                page.row(2, "libvirt", &[(FAINT, one.to_string())]);
-            }
-        } else if !normalised.is_empty() {
-            let text = format!("libvirt wrote {places} its own way (-v)");
-            page.flow("  ", "  ", &[(FAINT, text)]);
+        }
+        page.gap();
+        page.line(&[(FAINT, format!("in effect {}", stage(when)))]);
+        for one in steps {
+            step(&mut page, one, verbose);
         }
     }
-    for vm in &outcome.rolled_back {
-        let text = "has its former definition again, in effect when the VM \
-                    starts next"
-            .to_owned();
-        page.flow("", "  ", &[(KEY, format!("{vm}:")), (PLAIN, text)]);
+    for place in &outcome.rolled_back {
+        page.flow("", "  ", &restored(place));
     }
     Ok(screen.print(&page.into_text())?)
 }
 
-fn failed(outcome: &Outcome, doing: &str) -> CliError {
-    let list = |names: &[DomainName]| {
-        let names: Vec<_> = names.iter().map(DomainName::as_str).collect();
-        names.join(", ")
+/// Writes a line for a step, and what is to be said of it.
+fn step(page: &mut Page, step: &StepReport, verbose: bool) {
+    let name = (KEY, format!("{}:", step.place));
+    let StepResult::Changed { normalised, comments_lost } = &step.result else {
+        let text = "as planned already".to_owned();
+        return page.flow("  ", "    ", &[name, (FAINT, text)]);
     };
+    let done = match step.place {
+        Place::Definition { .. } => "defined",
+        Place::Live { .. } => "changed",
+        Place::File(_) => "written",
+        Place::Kernel(_) => "set",
+        Place::Program(_) => "run",
+    };
+    let took = (FAINT, format!("({})", duration(step.took)));
+    page.flow("  ", "    ", &[name, (PLAIN, done.to_owned()), took]);
+    if *comments_lost > 0 {
+        let comments = count(*comments_lost, "comment");
+        let text = format!(
+            "libvirt has dropped {comments}; `vmtune rollback` brings back \
+             what libvirt had"
+        );
+        page.flow("    ", "    ", &[(FAINT, text)]);
+    }
+    let places = count(normalised.len(), "place");
+    if verbose {
+        for one in normalised {
+            page.row(4, "libvirt", &[(FAINT, one.to_string())]);
+        }
+    } else if !normalised.is_empty() {
+        let text = format!("libvirt wrote {places} its own way (-v)");
+        page.flow("    ", "    ", &[(FAINT, text)]);
+    }
+}
+
+/// Says that a place is as before.
+fn restored(place: &Place) -> [Span; 2] {
+    let text = match place {
+        Place::Definition { .. } => {
+            "has its former definition again, in effect when the VM starts next"
+        }
+        Place::Program(_) => "run again",
+        Place::File(_) | Place::Kernel(_) | Place::Live { .. } => "as before",
+    };
+    [(KEY, format!("{place}:")), (PLAIN, text.to_owned())]
+}
+
+/// Spells how long something took.
+pub(super) fn duration(took: Duration) -> String {
+    if took < Duration::from_secs(1) {
+        return format!("{} ms", took.as_millis());
+    }
+    format!("{:.1} s", took.as_secs_f64())
+}
+
+fn failed(outcome: &Outcome, doing: &str) -> CliError {
     let incomplete = !outcome.rollback_failures.is_empty();
     let first = outcome.failed.iter().chain(&outcome.rollback_failures).next();
-    let why = first.map(because).unwrap_or_default();
+    let why = first.map(Failure::in_short).unwrap_or_default();
     let error = anyhow::Error::msg(why).context(doing.to_owned());
+    let advice = first.and_then(|failure| failure.error.hint());
+    let and = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
     if !incomplete {
-        let restored = match list(&outcome.rolled_back) {
+        let places = &outcome.rolled_back;
+        let names: Vec<_> = places.iter().map(ToString::to_string).collect();
+        let restored = match names.join(", ") {
             none if none.is_empty() => "nothing was changed".to_owned(),
             some => format!("rolled back: {some} as before"),
         };
-        return CliError::new(Kind::RolledBack, error).hint(restored);
+        return CliError::new(Kind::RolledBack, error).hint(restored + &and);
     }
-    let left = outcome.rollback_failures.iter().map(because);
+    let left = outcome.rollback_failures.iter().map(Failure::in_short);
     let left: Vec<_> = left.collect();
     let id = outcome.transaction.map(|id| id.to_string()).unwrap_or_default();
     CliError::new(Kind::RollbackIncomplete, error).hint(format!(
-        "not undone: {}; mend that, then run `vmtune rollback {id}`",
+        "not undone: {}; mend that, then run `vmtune rollback {id}`{and}",
         left.join("; ")
     ))
 }
 
-fn because(failure: &Failure) -> String {
-    let mut text = match &failure.vm {
-        Some(vm) => format!("{vm}: {}", failure.error),
-        None => failure.error.to_string(),
-    };
-    let mut source = std::error::Error::source(&failure.error);
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short() {
+        for (millis, text) in
+            [(0, "0 ms"), (999, "999 ms"), (1000, "1.0 s"), (75_250, "75.2 s")]
+        {
+            assert_eq!(duration(Duration::from_millis(millis)), text);
+        }
     }
-    text
 }

@@ -4,10 +4,10 @@ use super::apply::{confirm, expect_answer, uri_of};
 use super::args::{ResumeArgs, RollbackArgs};
 use super::connection::{self, Purpose};
 use super::exit::{CliError, Done, Kind};
-use super::outcome::{self, not_begun};
+use super::outcome::{self, not_begun, on_this_machine};
 use super::output::state_dir;
 use super::screen::Screen;
-use crate::apply::{ApplyError, Machine, resume, rollback};
+use crate::apply::{ApplyError, resume, rollback};
 use crate::files::StateDir;
 use crate::files::journal::{
     Journal, JournalError, Transaction, TransactionId,
@@ -27,13 +27,9 @@ pub(super) fn run(
     if !args.yes {
         confirm(screen, &question(&transaction))?;
     }
-    let machine = Machine {
-        hypervisor: hypervisor.as_ref(),
-        state: &state,
-        now: outcome::now(),
-    };
-    let outcome = rollback(Some(transaction.id), args.force, &machine)
-        .map_err(not_begun)?;
+    let outcome = on_this_machine(hypervisor.as_ref(), &state, |machine| {
+        rollback(Some(transaction.id), args.force, machine)
+    })?;
     let doing = format!("rolling back {}", transaction.id);
     outcome::report(&outcome, &doing, verbose, screen)?;
     Ok(Done::Done)
@@ -46,19 +42,14 @@ pub(super) fn run_resume(
     screen: &mut Screen,
 ) -> Result<Done, CliError> {
     let state = state_dir()?;
-    let open = Journal::open(&state).and_then(|journal| journal.unfinished());
+    let open = Journal::open(&state).and_then(|journal| journal.pending());
     let open = open.map_err(unreadable)?;
     let Some(open) = open else {
         return Err(not_begun(ApplyError::NothingToResume));
     };
     let uri = uri_of(&open.header.plan, args.connect.as_deref());
     let hypervisor = connection::open(uri.as_deref(), Purpose::Change)?;
-    let machine = Machine {
-        hypervisor: hypervisor.as_ref(),
-        state: &state,
-        now: outcome::now(),
-    };
-    let outcome = resume(&machine).map_err(not_begun)?;
+    let outcome = on_this_machine(hypervisor.as_ref(), &state, resume)?;
     let doing = format!("resuming {}", open.id);
     outcome::report(&outcome, &doing, verbose, screen)?;
     Ok(Done::Done)
@@ -78,7 +69,7 @@ fn choose(
         })?;
         return journal.read(id).map_err(unreadable);
     }
-    let open = journal.unfinished().map_err(unreadable)?;
+    let open = journal.pending().map_err(unreadable)?;
     match open {
         Some(open) => Ok(open),
         None => journal
@@ -89,9 +80,9 @@ fn choose(
 }
 
 fn question(transaction: &Transaction) -> String {
-    let vms = transaction.steps.iter().map(|step| step.name.as_str());
-    let vms = vms.collect::<Vec<_>>().join(", ");
-    format!("Give {vms} the definition from before {}?", transaction.id)
+    let places = transaction.steps.iter().map(|step| step.place.to_string());
+    let places = places.collect::<Vec<_>>().join(", ");
+    format!("Put {places} back to how it was before {}?", transaction.id)
 }
 
 /// Words an error of the journal.

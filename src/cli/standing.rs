@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use super::exit::CliError;
 use crate::base::{DomainName, DomainUuid, nearest};
-use crate::files::journal::{Journal, Status, Transaction};
-use crate::model::{Change, VmPlan};
+use crate::files::journal::{Journal, Left, Status, Transaction};
+use crate::model::{Change, Place, VmPlan};
 
 /// What was applied and not undone.
 pub(super) struct Standing {
@@ -97,7 +97,13 @@ impl Standing {
     pub(super) fn left(&self, uuid: &DomainUuid) -> Option<&str> {
         let all = self.transactions.iter().rev();
         let mut steps = all.flat_map(|one| &one.steps);
-        let step = steps.find(|step| step.uuid == *uuid)?;
-        step.left.as_deref()
+        let step = steps.find(|step| {
+            matches!(&step.place, Place::Definition { uuid: of, .. }
+                if of == uuid)
+        })?;
+        match &step.left {
+            Left::Known(text) => text.as_deref(),
+            Left::Unknown => None,
+        }
     }
 }

@@ -13,7 +13,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
 use nix::unistd::{Uid, UnlinkatFlags, fsync, unlinkat};
 
 use super::FileError;
-use super::atomic::{self, WriteError};
+use super::atomic::{self, WriteError, kind};
 
 /// Mode of the files in the state folder: definitions hold secrets.
 const PRIVATE_FILE: Mode = Mode::from_bits_truncate(0o600);
@@ -250,10 +250,6 @@ fn check(
         return Err(FileError::Writable { path: path(), mode });
     }
     Ok(())
-}
-
-pub(super) fn kind(stat: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
 fn io_error(doing: &'static str, path: &Path, error: Errno) -> FileError {

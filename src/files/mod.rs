@@ -8,7 +8,7 @@
     reason = "this is the floor that reads and writes vmtune's own files"
 )]
 
-mod atomic;
+pub(crate) mod atomic;
 mod folder;
 pub mod journal;
 mod lock;

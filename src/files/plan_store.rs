@@ -180,6 +180,7 @@ mod tests {
             connection: "fake:///system".into(),
             preset: "balanced".into(),
             housekeeping: CpuSet::new(),
+            boot_loader: None,
             vms: vec![],
             changes: vec![],
             advice: vec![],

@@ -14,7 +14,7 @@ mod running;
 pub use argument::{first_counts, is_same_argument, is_same_size};
 pub use change::{Change, Stage, Target};
 pub use fact::{Fact, Origin};
-pub use place::{Place, Program, Service};
+pub use place::{FileAccess, Footing, Place, Program, Service, Standing};
 pub use plan::{
     Advice, CellPlacement, Missing, Objective, Plan, VmPlacement, VmPlan,
 };

@@ -46,9 +46,43 @@ impl fmt::Display for Place {
     }
 }
 
+/// What stands at a place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Its text; `None` where there is nothing.
+    pub text: Option<String>,
+    /// How a file stands in its folder.
+    pub footing: Footing,
+}
+
+/// How a file stands in its folder, apart from its text: what a rollback
+/// needs besides.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Footing {
+    /// How many folders on the way to it are not there.
+    pub missing_folders: usize,
+    /// Who may use it; `None` where there is no file.
+    pub access: Option<FileAccess>,
+}
+
+/// Whose a file is, and who may do what with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileAccess {
+    /// The permissions, as `chmod` takes them.
+    pub mode: u32,
+    /// The user's number.
+    pub owner: u32,
+    /// The group's number.
+    pub group: u32,
+}
+
 /// A program that makes written files take effect. Each may run twice.
 #[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Program {

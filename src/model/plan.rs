@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Change;
+use super::facts::BootLoader;
 use crate::base::{
     Bytes, CellId, CpuSet, Digest, DomainName, DomainUuid, NodeId, NodeSet,
     PageSize, VcpuId, VcpuSet,
@@ -30,9 +31,13 @@ pub struct Plan {
     pub preset: String,
     /// CPUs that are kept for the host.
     pub housekeeping: CpuSet,
+    /// What starts the host's kernel, where the plan changes its command line:
+    /// what has to be run then depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_loader: Option<BootLoader>,
     /// The VMs, sorted by name.
     pub vms: Vec<VmPlan>,
-    /// What shall change, in the order of application.
+    /// What shall change, in the order in which the rules say it.
     pub changes: Vec<Change>,
     /// What is right but not vmtune's to do.
     pub advice: Vec<Advice>,

@@ -5,7 +5,7 @@ use super::{Inputs, PlanError};
 use crate::base::CpuSet;
 use crate::model::facts::Facts;
 use crate::model::policy::Level;
-use crate::model::{Plan, Target};
+use crate::model::{Change, Plan, Target};
 use crate::rules::{Evaluate, HostContext, HostedVm, RULES};
 
 /// Asks the rules for the host, and adds what they say to the plan. `others`
@@ -46,6 +46,11 @@ pub(super) fn changes(
             let standing = |target: &Target| standing(facts, target);
             merge.take(rule, evaluate(&context), &standing)?;
         }
+    }
+    let at_boot =
+        |change: &Change| matches!(change.target, Target::Argument { .. });
+    if plan.changes.iter().any(at_boot) {
+        plan.boot_loader = facts.kernel.boot_loader.value().copied();
     }
     Ok(())
 }

@@ -116,6 +116,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
         connection: inputs.connection.to_owned(),
         preset: inputs.policy.preset.clone(),
         housekeeping: ground.housekeeping.clone(),
+        boot_loader: None,
         vms: Vec::new(),
         changes: Vec::new(),
         advice: because::neighbours(inputs),

@@ -9,10 +9,11 @@ use virt::sys;
 use vmtune::apply::{Machine, apply, rollback};
 use vmtune::files::StateDir;
 use vmtune::hypervisor::{Hypervisor as _, Libvirt, Validate};
+use vmtune::system::fake::Fake;
 
 use crate::daemon::Daemon;
 use crate::host;
-use crate::plans::plan;
+use crate::plans::{self, plan};
 
 #[test]
 fn real_definitions_are_changed_and_restored() {
@@ -25,7 +26,8 @@ fn real_definitions_are_changed_and_restored() {
     }
     let (daemon, libvirt) = Daemon::start();
     let state = StateDir::open(&daemon.path().join("state")).unwrap();
-    let machine = Machine { hypervisor: &libvirt, state: &state, now: 0 };
+    let system = Fake::new();
+    let machine = plans::machine(&libvirt, &system, &state);
     let connect = Connect::open(Some(&daemon.uri())).unwrap();
     let (mut taken, mut refused) = (0, 0);
     for path in files(&PathBuf::from(root).join("domains")) {

@@ -8,8 +8,9 @@ use vmtune::hypervisor::Hypervisor as _;
 use vmtune::hypervisor::{
     Access, HypervisorError, Libvirt, Validate, is_remote,
 };
+use vmtune::system::fake::Fake;
 
-use crate::plans::plan;
+use crate::plans::{self, plan};
 
 const NODE: &str = "<node>
   <cpu>
@@ -37,6 +38,7 @@ const VM: &str = "<domain type='test'>
 struct Node {
     _temp: TempDir,
     libvirt: Libvirt,
+    system: Fake,
     state: StateDir,
 }
 
@@ -52,11 +54,11 @@ impl Node {
         let state = StateDir::open(&temp.path().join("state")).unwrap();
         let name = "vm1".parse().unwrap();
         libvirt.define(&name, VM, Validate::Schema).unwrap();
-        Self { _temp: temp, libvirt, state }
+        Self { _temp: temp, libvirt, system: Fake::new(), state }
     }
 
     fn machine(&self) -> Machine<'_> {
-        Machine { hypervisor: &self.libvirt, state: &self.state, now: 0 }
+        plans::machine(&self.libvirt, &self.system, &self.state)
     }
 
     fn definition(&self) -> String {

@@ -1,11 +1,26 @@
 //! Plans: of edits by hand, and of the planner for this machine.
 
+use std::time::Duration;
+
+use vmtune::apply::Machine;
 use vmtune::base::{CpuId, CpuSet, Digest, PageSize};
+use vmtune::files::StateDir;
 use vmtune::host::Source;
 use vmtune::hypervisor::Hypervisor;
 use vmtune::model::policy::{Housekeeping, Pages, Policy, Smt};
 use vmtune::model::{Change, Fact, Objective, Plan, Stage, Target, VmPlan};
 use vmtune::planner::{Inputs, Subject};
+use vmtune::system::fake::Fake;
+
+/// Returns what a plan is applied to; no plan here changes the host.
+pub(crate) fn machine<'a>(
+    hypervisor: &'a dyn Hypervisor,
+    system: &'a Fake,
+    state: &'a StateDir,
+) -> Machine<'a> {
+    let clock = &|| Duration::ZERO;
+    Machine { hypervisor, system, state, now: 0, clock }
+}
 
 /// Makes a plan of these edits for one VM as it is now.
 pub(crate) fn plan(
@@ -32,6 +47,7 @@ pub(crate) fn plan(
         connection: hypervisor.uri().into(),
         preset: "balanced".into(),
         housekeeping: CpuSet::new(),
+        boot_loader: None,
         vms: vec![VmPlan {
             name: info.name,
             uuid: Some(info.uuid),

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use virt::connect::Connect;
-use vmtune::apply::{Machine, apply, rollback};
+use vmtune::apply::{apply, rollback};
 use vmtune::base::{Bytes, CpuId, CpuSet, NodeId, PageSize, VcpuId};
 use vmtune::drift::{self, State};
 use vmtune::files::StateDir;
 use vmtune::host::{Root, process};
 use vmtune::hypervisor::{Hypervisor as _, HypervisorError, Libvirt, Validate};
 use vmtune::model::{Plan, Role, VmPlacement, VmPlan};
+use vmtune::system::fake::Fake;
 
 use crate::daemon::Daemon;
 use crate::host::{self, Cgroups, Pages};
@@ -57,7 +58,8 @@ fn apply_and_look(daemon: &Daemon, libvirt: &Libvirt, plan: &Plan) {
     let vm = &plan.vms[0];
     let uuid = vm.uuid.unwrap();
     let state = StateDir::open(&daemon.path().join("state")).unwrap();
-    let machine = Machine { hypervisor: libvirt, state: &state, now: 0 };
+    let system = Fake::new();
+    let machine = plans::machine(libvirt, &system, &state);
     let former = libvirt.inactive_definition(&uuid).unwrap();
     let change = || {
         let outcome = apply(plan, None, &machine).unwrap();

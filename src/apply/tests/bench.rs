@@ -1,15 +1,19 @@
 //! A hypervisor with VMs, a state folder, and a plan for all of them.
 
+use std::time::Duration;
+
 use crate::apply::{ApplyError, Machine, Outcome, apply, resume, rollback};
 use crate::base::{CpuSet, Digest, DomainName, DomainUuid};
 use crate::files::StateDir;
 use crate::hypervisor::fake::{Call, Fake};
 use crate::hypervisor::{Hypervisor as _, Validate};
 use crate::model::{Change, Objective, Plan, Stage, Target, VmPlan};
+use crate::system::fake as system;
 
 pub(super) struct Bench {
     pub(super) temp: tempfile::TempDir,
     pub(super) fake: Fake,
+    pub(super) system: system::Fake,
     pub(super) state: StateDir,
     pub(super) plan: Plan,
 }
@@ -28,11 +32,17 @@ impl Bench {
             .unwrap();
         let state = StateDir::open(&temp.path().join("s")).unwrap();
         let plan = plan_for(&fake);
-        Self { temp, fake, state, plan }
+        Self { temp, fake, system: system::Fake::new(), state, plan }
     }
 
     pub(super) fn machine(&self) -> Machine<'_> {
-        Machine { hypervisor: &self.fake, state: &self.state, now: 17 }
+        Machine {
+            hypervisor: &self.fake,
+            system: &self.system,
+            state: &self.state,
+            now: 17,
+            clock: &|| Duration::ZERO,
+        }
     }
 
     pub(super) fn apply(&self) -> Result<Outcome, ApplyError> {
@@ -118,6 +128,7 @@ fn plan_for(fake: &Fake) -> Plan {
         connection: fake.uri().into(),
         preset: "balanced".into(),
         housekeeping: CpuSet::new(),
+        boot_loader: None,
         vms: vec![],
         changes: vec![],
         advice: vec![],

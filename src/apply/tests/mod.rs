@@ -17,7 +17,8 @@ fn a_plan_is_applied_and_undone() {
     assert_eq!(outcome.transaction, Some(TransactionId(1)));
     assert!(outcome.failed.is_none());
     assert_eq!(outcome.steps.len(), 2);
-    let StepResult::Changed { normalised } = &outcome.steps[0].result else {
+    let StepResult::Changed { normalised, .. } = &outcome.steps[0].result
+    else {
         panic!("{:?}", outcome.steps[0]);
     };
     assert!(normalised.is_empty(), "a lost comment is no difference");

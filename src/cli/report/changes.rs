@@ -19,7 +19,7 @@ pub(super) fn changes(page: &mut Page, all: &[&Change], verbose: bool) {
 }
 
 /// Says when a change takes effect.
-pub(super) const fn stage(stage: Stage) -> &'static str {
+pub(in crate::cli) const fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Now => "now",
         Stage::VmStart => "when the VM starts",

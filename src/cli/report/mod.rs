@@ -18,6 +18,7 @@ mod script;
 mod status;
 mod vm;
 
+pub(super) use changes::stage;
 pub use diff::unified;
 pub use findings::findings;
 pub use host::{Detail, Holder, Holders, host};

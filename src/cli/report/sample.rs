@@ -207,6 +207,7 @@ pub(super) fn plan(cpus: &[u32], node: u32, changes: Vec<Change>) -> Plan {
         connection: "qemu:///system".into(),
         preset: "balanced".into(),
         housekeeping,
+        boot_loader: None,
         vms: vec![vm],
         changes,
         advice: Vec::new(),

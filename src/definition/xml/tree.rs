@@ -38,6 +38,14 @@ impl Document {
         Element::new(self, Id::ROOT)
     }
 
+    /// Returns how many comments there are within the root element; an
+    /// instruction counts as one.
+    #[must_use]
+    pub fn comments(&self) -> usize {
+        let nodes = self.nodes.iter();
+        nodes.filter(|node| node.kind == NodeKind::Comment).count()
+    }
+
     pub(super) fn slice(&self, span: Span) -> &str {
         &self.text[span.range()]
     }

@@ -4,11 +4,13 @@
 //! one JSON record a line, only ever appended to, and on the disk before the
 //! step that it announces is done. A crash can cut the last line short; the
 //! step of such a line was not begun, so the line is left out. All else that
-//! does not fit is damage and is reported as such.
+//! does not fit is damage and is reported as such; each line has a digest of
+//! itself and of all before it.
 //!
 //! The files hold whole definitions, with their secrets, and are readable to
 //! their owner alone.
 
+mod form1;
 mod read;
 mod record;
 mod write;
@@ -17,17 +19,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-pub use read::{Status, Step, Transaction};
+pub use read::{Left, Status, Step, Transaction};
 pub use record::{Ending, Header};
 pub use write::Writer;
 
 use super::folder::Folder;
 use super::{FileError, Lock, StateDir};
-use crate::base::{DomainName, ParseValueError};
+use crate::base::ParseValueError;
+use crate::model::Place;
 
 /// Name of the journal's folder in the state folder.
 const FOLDER: &str = "journal";
 /// Largest file that is read: 100 VMs, each with three definitions of 200 kB.
+/// Files and values of the host are small beside that.
 const MAX_FILE: u64 = 64 << 20;
 
 /// The number of a transaction; its text is `tx-000001`.
@@ -126,8 +130,8 @@ pub struct Entry {
 pub struct Summary {
     /// When it began, in seconds since 1970.
     pub started: u64,
-    /// The VMs that it changed.
-    pub vms: Vec<DomainName>,
+    /// The places that it changed.
+    pub places: Vec<Place>,
     /// Where it stands.
     pub status: Status,
 }
@@ -153,15 +157,16 @@ impl Journal {
         read::parse(id, &self.folder.path_of(&name), &bytes)
     }
 
-    /// Returns the transaction that was cut off, where there is one. A file
-    /// that cannot be read might be one, and is an error.
+    /// Returns the transaction that was cut off or waits to be confirmed,
+    /// where there is one. A file that cannot be read might be one, and is an
+    /// error.
     ///
     /// # Errors
     /// When any transaction cannot be read.
-    pub fn unfinished(&self) -> Result<Option<Transaction>, JournalError> {
+    pub fn pending(&self) -> Result<Option<Transaction>, JournalError> {
         for id in self.ids()?.into_iter().rev() {
             let transaction = self.read(id)?;
-            if matches!(transaction.status, Status::Unfinished { .. }) {
+            if transaction.status.is_pending() {
                 return Ok(Some(transaction));
             }
         }
@@ -192,12 +197,12 @@ impl Journal {
             id,
             summary: self.read(id).map(|transaction| Summary {
                 started: transaction.header.started,
-                vms: transaction
-                    .steps
-                    .iter()
-                    .map(|step| step.name.clone())
-                    .collect(),
                 status: transaction.status,
+                places: transaction
+                    .steps
+                    .into_iter()
+                    .map(|step| step.place)
+                    .collect(),
             }),
         };
         Ok(self.ids()?.into_iter().map(entry).collect())
@@ -241,9 +246,8 @@ impl Journal {
         keep: usize,
     ) -> Result<Vec<TransactionId>, JournalError> {
         let finished = |id: &TransactionId| {
-            self.read(*id).is_ok_and(|transaction| {
-                !matches!(transaction.status, Status::Unfinished { .. })
-            })
+            self.read(*id)
+                .is_ok_and(|transaction| !transaction.status.is_pending())
         };
         let mut ids: Vec<_> =
             self.ids()?.into_iter().filter(finished).collect();

@@ -1,14 +1,17 @@
-//! The records of a transaction's file.
+//! The records of a transaction's file, one a line.
+//!
+//! Each line begins with a digest of all lines before it and of the rest of
+//! itself, so that no byte of a file can change unseen.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Digest, DomainName, DomainUuid};
-use crate::model::Plan;
+use crate::base::Digest;
+use crate::model::{Footing, Place, Plan};
 
-/// The version of the form that this program writes and reads.
-pub(super) const FORM: u32 = 1;
+/// The version of the form that this program writes.
+pub(super) const FORM: u32 = 2;
 
 /// What a transaction sets out to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +21,13 @@ pub struct Header {
     pub started: u64,
     /// What it applies, with the digest of each definition before it.
     pub plan: Plan,
+    /// The kernel's number for the time since the host was booted, which
+    /// values of the kernel do not outlive; `None` where it is not known.
+    #[serde(default)]
+    pub boot: Option<String>,
+    /// The places of the plan that were as planned already.
+    #[serde(default)]
+    pub already_so: Vec<Place>,
 }
 
 /// How a transaction ended.
@@ -49,26 +59,58 @@ pub(super) struct First<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Record {
-    /// A definition is about to be replaced.
+    /// A place is about to be changed.
     Started {
         step: usize,
-        name: DomainName,
-        uuid: DomainUuid,
-        /// The definition before, byte for byte.
-        former: String,
-        former_digest: Digest,
-        /// The text that is given to the hypervisor.
-        written: String,
+        place: Place,
+        /// What stands there, byte for byte.
+        former: Option<String>,
+        footing: Footing,
+        /// What is going to be written.
+        written: Option<String>,
     },
-    /// It was replaced, and this is what the hypervisor made of it.
-    Done { step: usize, left: String, left_digest: Digest },
+    /// It was changed, and this is what stands there now.
+    Done { step: usize, left: Option<String> },
+    /// Every step was done; unless somebody confirms it until then, in
+    /// seconds since 1970, it is undone.
+    Waiting { until: u64 },
     /// Everything is going to be undone from here on.
     Undoing {
         /// What failed; `None` where a person asked for it.
         because: Option<String>,
     },
-    /// The former definition is in force again.
+    /// What stood there before stands there again.
     RolledBack { step: usize },
     /// Nothing is left to do.
     Finished { ending: Ending },
+}
+
+/// What a line begins with, up to its digest.
+const BEFORE: &str = "{\"digest\":\"";
+/// What follows the digest.
+const AFTER: &str = "\",";
+
+/// Makes a line of a JSON object; returns it with its digest. `last` is that
+/// of the line before.
+pub(super) fn seal(json: &str, last: Option<Digest>) -> (String, Digest) {
+    let digest = digest(json, last);
+    let rest = json.strip_prefix('{').unwrap_or(json);
+    (format!("{BEFORE}{digest}{AFTER}{rest}\n"), digest)
+}
+
+/// Returns the JSON object of a line, without its digest, and the digest;
+/// `None` where they do not fit.
+pub(super) fn unseal(
+    line: &str,
+    last: Option<Digest>,
+) -> Option<(String, Digest)> {
+    let (found, rest) = line.strip_prefix(BEFORE)?.split_once(AFTER)?;
+    let json = format!("{{{rest}");
+    let found: Digest = found.parse().ok()?;
+    (found == digest(&json, last)).then_some((json, found))
+}
+
+fn digest(json: &str, last: Option<Digest>) -> Digest {
+    let last = last.map(|last| last.to_string()).unwrap_or_default();
+    Digest::of((last + json).as_bytes())
 }

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use serde::Serialize;
 
-use super::record::{Ending, FORM, First, Header, Record};
+use super::record::{Ending, FORM, First, Header, Record, seal};
 use super::{
     JournalError, Step, Transaction, TransactionId, file_name, writing,
 };
@@ -23,6 +23,8 @@ pub struct Writer {
     id: TransactionId,
     path: PathBuf,
     file: File,
+    /// Digest of the last line.
+    last: Digest,
     /// Whether a record failed: nothing may follow one that is not there.
     broken: bool,
 }
@@ -35,36 +37,62 @@ impl Writer {
         id: TransactionId,
         header: &Header,
     ) -> Result<Self, JournalError> {
-        let first = First {
-            form: FORM,
-            transaction: id.0,
-            header: Cow::Borrowed(header),
-        };
-        let name = file_name(id);
-        let text = line(&folder.path_of(&name), &first)?;
-        folder.write(&name, &text).map_err(writing)?;
-        Self::open(folder, id)
+        Self::write(folder, id, header, &[])
     }
 
     /// Opens a file that was read, and cuts off what a crash left of its last
-    /// line: the next record must not be joined to it.
+    /// line: the next record must not be joined to it. One of the first form
+    /// is written anew.
     pub(super) fn append(
         folder: &Folder,
         transaction: &Transaction,
     ) -> Result<Self, JournalError> {
-        let writer = Self::open(folder, transaction.id)?;
+        let Some(last) = transaction.last else {
+            let records = transaction.records();
+            let header = &transaction.header;
+            return Self::write(folder, transaction.id, header, &records);
+        };
+        let writer = Self::open(folder, transaction.id, last)?;
         let cut = writer.file.set_len(transaction.whole);
         cut.map_err(|error| writer.failed(error))?;
         Ok(writer)
     }
 
-    fn open(folder: &Folder, id: TransactionId) -> Result<Self, JournalError> {
+    /// Writes a whole file.
+    fn write(
+        folder: &Folder,
+        id: TransactionId,
+        header: &Header,
+        records: &[Record],
+    ) -> Result<Self, JournalError> {
+        let name = file_name(id);
+        let path = folder.path_of(&name);
+        let first = First {
+            form: FORM,
+            transaction: id.0,
+            header: Cow::Borrowed(header),
+        };
+        let (mut text, mut last) = seal(&json(&path, &first)?, None);
+        for record in records {
+            let (line, digest) = seal(&json(&path, record)?, Some(last));
+            text.push_str(&line);
+            last = digest;
+        }
+        folder.write(&name, &text).map_err(writing)?;
+        Self::open(folder, id, last)
+    }
+
+    fn open(
+        folder: &Folder,
+        id: TransactionId,
+        last: Digest,
+    ) -> Result<Self, JournalError> {
         let name = file_name(id);
         let file = folder
             .open(&name, OFlag::O_WRONLY | OFlag::O_APPEND)
             .map_err(writing)?
             .ok_or(JournalError::None(id))?;
-        Ok(Self { id, path: folder.path_of(&name), file, broken: false })
+        Ok(Self { id, path: folder.path_of(&name), file, last, broken: false })
     }
 
     /// Returns the transaction's number.
@@ -73,7 +101,7 @@ impl Writer {
         self.id
     }
 
-    /// Says that a definition is about to be replaced.
+    /// Says that a place is about to be changed.
     ///
     /// # Errors
     /// When that is not on the disk; the step must not be done then.
@@ -82,30 +110,28 @@ impl Writer {
         number: usize,
         step: &Step,
     ) -> Result<(), JournalError> {
-        self.record(&Record::Started {
-            step: number,
-            name: step.name.clone(),
-            uuid: step.uuid,
-            former: step.former.clone(),
-            former_digest: Digest::of(step.former.as_bytes()),
-            written: step.written.clone(),
-        })
+        self.record(&step.started(number))
     }
 
-    /// Says that it was replaced, and what the hypervisor made of it.
+    /// Says that it was changed, and what stands there now.
     ///
     /// # Errors
     /// When that is not on the disk.
     pub fn done(
         &mut self,
         number: usize,
-        left: &str,
+        left: Option<&str>,
     ) -> Result<(), JournalError> {
-        self.record(&Record::Done {
-            step: number,
-            left: left.into(),
-            left_digest: Digest::of(left.as_bytes()),
-        })
+        let left = left.map(str::to_owned);
+        self.record(&Record::Done { step: number, left })
+    }
+
+    /// Says that all was done, and until when it has to be confirmed.
+    ///
+    /// # Errors
+    /// When that is not on the disk.
+    pub fn waiting(&mut self, until: u64) -> Result<(), JournalError> {
+        self.record(&Record::Waiting { until })
     }
 
     /// Says that all is going to be undone.
@@ -119,7 +145,7 @@ impl Writer {
         self.record(&Record::Undoing { because })
     }
 
-    /// Says that a former definition is in force again.
+    /// Says that what was there before a step is there again.
     ///
     /// # Errors
     /// When that is not on the disk.
@@ -140,12 +166,13 @@ impl Writer {
             let path = self.path.clone();
             return Err(JournalError::Broken { path });
         }
-        let text = line(&self.path, record)?;
+        let (line, digest) = seal(&json(&self.path, record)?, Some(self.last));
         let written = self
             .file
-            .write_all(text.as_bytes())
+            .write_all(line.as_bytes())
             .and_then(|()| self.file.sync_all());
         self.broken = written.is_err();
+        self.last = digest;
         written.map_err(|error| self.failed(error))
     }
 
@@ -156,12 +183,7 @@ impl Writer {
 }
 
 /// Spells a record. JSON has no bare line break, so a record is one line.
-fn line(
-    path: &std::path::Path,
-    record: &impl Serialize,
-) -> Result<String, JournalError> {
-    let mut text = serde_json::to_string(record)
-        .map_err(|source| JournalError::Record { path: path.into(), source })?;
-    text.push('\n');
-    Ok(text)
+fn json(path: &Path, record: &impl Serialize) -> Result<String, JournalError> {
+    serde_json::to_string(record)
+        .map_err(|source| JournalError::Record { path: path.into(), source })
 }

@@ -1,0 +1,99 @@
+//! Reading and writing places, whatever their kind.
+
+use super::StepError;
+use crate::base::HostPath;
+use crate::files::journal::Header;
+use crate::hypervisor::{
+    Cause, CauseKind, Hypervisor, HypervisorError, Validate,
+};
+use crate::model::{Footing, Place, Standing};
+use crate::system::{System, SystemError};
+
+/// Where the kernel says since when it runs, so to speak: another number
+/// after each boot.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Whose places are read and written.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'a> {
+    pub(super) hypervisor: &'a dyn Hypervisor,
+    pub(super) system: &'a dyn System,
+}
+
+impl Places<'_> {
+    /// Returns what stands at a place. A VM and a value of the kernel that
+    /// are not there have no text, as a file that is not.
+    pub(super) fn standing<E>(&self, place: &Place) -> Result<Standing, E>
+    where
+        E: From<HypervisorError> + From<SystemError>,
+    {
+        let text = match place {
+            Place::Definition { uuid, .. } => {
+                match self.hypervisor.inactive_definition(uuid) {
+                    Err(error) if error.is_no_domain() => None,
+                    text => Some(text?),
+                }
+            }
+            Place::Live { uuid, .. } => {
+                return Err(not_tuned(uuid).into());
+            }
+            Place::File(path) => return Ok(self.system.file(path)?),
+            Place::Kernel(path) => match self.system.value(path) {
+                Err(error) if error.is_not_there() => None,
+                value => Some(value?),
+            },
+            Place::Program(_) => None,
+        };
+        Ok(Standing { text, footing: Footing::default() })
+    }
+
+    /// Makes a place hold this text, or runs the program.
+    pub(super) fn put(
+        &self,
+        place: &Place,
+        text: Option<&str>,
+        footing: &Footing,
+        validate: Validate,
+    ) -> Result<(), StepError> {
+        match (place, text) {
+            (Place::File(path), text) => {
+                self.system.set_file(path, text, footing)?;
+            }
+            (Place::Program(program), _) => self.system.run(program)?,
+            (Place::Definition { name, .. }, Some(text)) => {
+                self.hypervisor.define(name, text, validate)?;
+            }
+            (Place::Kernel(path), Some(text)) => {
+                self.system.set_value(path, text)?;
+            }
+            (Place::Live { uuid, .. }, _) => {
+                return Err(not_tuned(uuid).into());
+            }
+            // The journal holds no such step, and no plan leads to one.
+            (Place::Definition { .. } | Place::Kernel(_), None) => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the kernel's number for the time since the host was booted.
+    pub(super) fn boot(&self) -> Option<String> {
+        let path: HostPath = BOOT.parse().ok()?;
+        self.system.value(&path).ok()
+    }
+
+    /// Returns whether the host was booted since a transaction began. Values
+    /// of the kernel that it set are gone then.
+    pub(super) fn rebooted(&self, since: &Header) -> bool {
+        let (before, now) = (since.boot.as_ref(), self.boot());
+        before.is_some() && now.is_some() && before != now.as_ref()
+    }
+}
+
+fn not_tuned(uuid: &crate::base::DomainUuid) -> HypervisorError {
+    let message = "vmtune does not change VMs while they run";
+    HypervisorError::Read {
+        which: "live",
+        domain: *uuid,
+        source: Cause::new(CauseKind::Unsupported, message),
+    }
+}

@@ -1,0 +1,241 @@
+//! Putting back what was there before.
+
+use std::collections::BTreeSet;
+
+use super::deviation::Deviation;
+use super::group::programs_of;
+use super::meaning::{is_between, same_value};
+use super::outline::section;
+use super::places::Places;
+use super::{StepError, differences};
+use crate::files::journal::Step;
+use crate::hypervisor::Validate;
+use crate::model::facts::BootLoader;
+use crate::model::{Footing, Place, Program};
+
+/// What is undone although something else than expected is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Force {
+    /// Nothing.
+    Nothing,
+    /// The step of which it is not known what it left.
+    CutOff,
+    /// Everything; what has gone is left out.
+    Everything,
+}
+
+/// What has to be known of a transaction to undo its steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Undo {
+    /// What boots the host, as the plan says.
+    pub(super) loader: Option<BootLoader>,
+    /// Whether the host was booted since the transaction began.
+    pub(super) rebooted: bool,
+    /// Whether it was being undone before, and that was cut off.
+    pub(super) again: bool,
+}
+
+/// A place that was to be put back.
+pub(super) struct Undone {
+    pub(super) place: Place,
+    /// The number of its step; `None` for a program that was not begun.
+    pub(super) number: Option<usize>,
+    pub(super) result: Result<(), StepError>,
+}
+
+impl Undo {
+    /// Undoes the steps that are not undone yet, the last one first, and then
+    /// runs the programs that make files take effect.
+    pub(super) fn all(
+        &self,
+        places: &Places<'_>,
+        steps: &[Step],
+        force: Force,
+        mut tell: impl FnMut(Undone),
+    ) {
+        let mut programs = BTreeSet::new();
+        let mut files = Vec::new();
+        for (number, step) in steps.iter().enumerate().rev() {
+            if let Place::Program(program) = step.place {
+                if !step.rolled_back {
+                    programs.insert(program);
+                }
+                continue;
+            }
+            // What was undone before that was cut off may not be in effect.
+            let mut touched = self.again;
+            if !step.rolled_back {
+                let result = self.restore(places, step, force);
+                touched |= *result.as_ref().unwrap_or(&true);
+                let place = step.place.clone();
+                let result = result.map(drop);
+                tell(Undone { place, number: Some(number), result });
+            }
+            if touched {
+                files.push(&step.place);
+            }
+        }
+        for place in files {
+            let Place::File(path) = place else { continue };
+            programs.extend(programs_of(path, self.loader).unwrap_or_default());
+        }
+        for program in programs {
+            let (place, number) = (Place::Program(program), None);
+            let result = self.run(places, program);
+            let step = steps.iter().position(|step| step.place == place);
+            let number = step.filter(|n| !steps[*n].rolled_back).or(number);
+            tell(Undone { place, number, result });
+        }
+    }
+
+    fn run(
+        &self,
+        places: &Places<'_>,
+        program: Program,
+    ) -> Result<(), StepError> {
+        let place = Place::Program(program);
+        places.put(&place, None, &Footing::default(), Validate::Lenient)
+    }
+
+    /// Puts back what stood at a place; returns whether that changed it.
+    fn restore(
+        &self,
+        places: &Places<'_>,
+        step: &Step,
+        force: Force,
+    ) -> Result<bool, StepError> {
+        let place = &step.place;
+        let current = places.standing::<StepError>(place)?.text;
+        let gone = current.is_none() && !matches!(place, Place::File(_));
+        if gone && force == Force::Everything {
+            return Ok(false);
+        }
+        if same(place, &step.former, &current) {
+            if matches!(place, Place::File(_)) {
+                // Folders, and what a kill in the middle has left.
+                self.put_back(places, step)?;
+            }
+            return Ok(false);
+        }
+        let look = match force {
+            Force::Nothing => true,
+            Force::CutOff => step.left().is_some(),
+            Force::Everything => false,
+        };
+        if look && let Some(how) = self.moved(step, &current) {
+            return Err(StepError::Moved(how));
+        }
+        if self.went_with_a_boot(step, &current) {
+            return Ok(false);
+        }
+        self.put_back(places, step)?;
+        let back = places.standing::<StepError>(place)?.text;
+        match deviation(place, &step.former, &back) {
+            Some(how) if force != Force::Everything => {
+                Err(StepError::NotRestored(how))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn put_back(
+        &self,
+        places: &Places<'_>,
+        step: &Step,
+    ) -> Result<(), StepError> {
+        // A definition came from the hypervisor, so it goes back even where
+        // the schema would not have it.
+        let former = step.former.as_deref();
+        places.put(&step.place, former, &step.footing, Validate::Lenient)
+    }
+
+    /// Returns whether a value of the kernel that a step has set is not there
+    /// any more because the host was booted since.
+    fn went_with_a_boot(&self, step: &Step, current: &Option<String>) -> bool {
+        let left = step.left().unwrap_or(&step.written);
+        matches!(step.place, Place::Kernel(_))
+            && self.rebooted
+            && !same(&step.place, left, current)
+    }
+
+    /// Returns how what stands at a place is neither what was there before
+    /// the step nor what the step left. Of a step that was cut off it is not
+    /// known what was made of the text, so every part that the text changes
+    /// is taken for its doing.
+    pub(super) fn moved(
+        &self,
+        step: &Step,
+        current: &Option<String>,
+    ) -> Option<Deviation> {
+        let place = &step.place;
+        if same(place, &step.former, current)
+            || self.went_with_a_boot(step, current)
+        {
+            return None;
+        }
+        let Some(left) = step.left() else {
+            return cut_off(step, current);
+        };
+        deviation(place, left, current)
+    }
+}
+
+/// Likewise, for a step that was cut off.
+fn cut_off(step: &Step, current: &Option<String>) -> Option<Deviation> {
+    let place = &step.place;
+    if same(place, &step.written, current) {
+        return None;
+    }
+    let how = deviation(place, &step.former, current)?;
+    match (how, &step.former, &step.written, current) {
+        (Deviation::Definition(mut others), Some(former), Some(written), _) => {
+            let ours = differences(former, written).unwrap_or_default();
+            let ours: Vec<_> =
+                ours.iter().map(|one| section(&one.path)).collect();
+            others.retain(|one| !ours.contains(&section(&one.path)));
+            let any = !others.is_empty();
+            any.then_some(Deviation::Definition(others))
+        }
+        (_, Some(former), Some(written), Some(current))
+            if matches!(place, Place::Kernel(_))
+                && is_between(current, former, written) =>
+        {
+            None
+        }
+        (how, ..) => Some(how),
+    }
+}
+
+/// Returns how what stands at a place differs from what is expected there.
+pub(super) fn deviation(
+    place: &Place,
+    expected: &Option<String>,
+    found: &Option<String>,
+) -> Option<Deviation> {
+    if same(place, expected, found) {
+        return None;
+    }
+    if let (Place::Definition { .. }, Some(expected), Some(found)) =
+        (place, expected, found)
+        && let Ok(parts) = differences(expected, found)
+    {
+        let any = !parts.is_empty();
+        return any.then_some(Deviation::Definition(parts));
+    }
+    let (expected, found) = (expected.clone(), found.clone());
+    Some(Deviation::Text { expected, found })
+}
+
+/// Returns whether two texts are the same at a place.
+pub(super) fn same(
+    place: &Place,
+    one: &Option<String>,
+    other: &Option<String>,
+) -> bool {
+    match (place, one, other) {
+        (Place::Kernel(path), Some(one), Some(other)) => {
+            same_value(path, one, other)
+        }
+        (_, one, other) => one == other,
+    }
+}
