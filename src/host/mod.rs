@@ -3,9 +3,10 @@
 //! | facts | of this machine and of captured trees |
 //! |---|---|
 //! | topology | hwloc (this machine), `hwloc.xml` (a capture), else sysfs |
-//! | isolated and offline CPUs | `/sys/devices/system/cpu` |
+//! | offline CPUs | `/sys/devices/system/cpu` |
+//! | isolated CPUs | the same, and `cpuset.cpus.isolated` of the root group |
 //! | a node's own CPUs | `/sys/devices/system/node/nodeN/cpumap` |
-//! | CPUs of VMs | `cpuset.cpus.effective` of their slice, else hwloc |
+//! | CPUs of VMs | the cpuset of their slice, else hwloc |
 //! | CPU vendor, model, flags | the first processor of `/proc/cpuinfo` |
 //! | pools, free memory | `/sys/devices/system/node/nodeN/{hugepages,meminfo}` |
 //! | THP, KSM, NUMA balancing | `/sys/kernel/mm`, `/proc/sys/kernel` |
@@ -16,6 +17,7 @@
 //! | power | `/sys/devices/system/cpu/{cpufreq,cpu0/cpuidle}` |
 //! | irqbalance | `/proc/PID/comm` |
 //! | PCI functions | `/sys/bus/pci/devices` |
+//! | QEMU processes | `/proc/PID/{cmdline,task,numa_maps}`, apart from facts |
 //! | interfaces, RDMA | `/sys/class/{net,infiniband}` |
 //!
 //! An hwloc XML holds the topology, pool sizes, devices and names; a
@@ -42,6 +44,7 @@ mod log;
 mod memory;
 mod net;
 mod pci;
+pub mod process;
 mod root;
 mod source;
 pub mod text;

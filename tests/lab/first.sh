@@ -69,6 +69,7 @@ mount --move /sys /new/sys
 
 if [ -n "$disk" ]; then
     sh /systemd.sh || fail "systemd cannot be prepared"
-    exec switch_root /new /lib/systemd/systemd --unit=multi-user.target
+    exec switch_root /new /lib/systemd/systemd --unit=multi-user.target \
+        --show-status=error
 fi
 exec switch_root /new /bin/bash /lab/host.sh

@@ -37,6 +37,10 @@ else
     # Not `exec`: the first process has to collect those that end.
     "$program" inside
 fi
+if [[ $$ != 1 ]]; then
+    systemctl --no-block poweroff
+    exit
+fi
 sync
 echo o >/proc/sysrq-trigger
 sleep 10

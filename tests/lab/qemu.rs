@@ -183,12 +183,9 @@ fn arguments(
     let program = std::env::current_exe()?;
     let program = program.strip_prefix(&places.programs)?.display().to_string();
     let mut words = vec![
-        "console=ttyS0 panic=-1 mitigations=off tsc=reliable".to_owned(),
+        "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable".to_owned(),
         format!("lab.program={program}"),
     ];
-    if !start.shell {
-        words.push("quiet".into());
-    }
     if shape.iommu {
         words.push("intel_iommu=on iommu=pt".into());
     }

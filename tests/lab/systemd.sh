@@ -1,6 +1,31 @@
-# Makes the root below /new one that systemd can boot, where it is not yet.
+#!/bin/sh
+# Makes the root below /new one that systemd boots as that of a real host.
+# Its disk keeps what is written here, so that this runs at the first start.
 set -e
-cat >/new/etc/systemd/system/lab.service <<'UNIT'
+if [ -e /upper/prepared ]; then
+    exit 0
+fi
+
+# The machine may be a container. Its files shall not say so of this host.
+rm -f /new/.dockerenv
+# The machine's services, VMs and boot files are its own.
+rm -f /new/etc/default/grub
+for folder in /boot /etc/default/grub.d /etc/kernel /etc/libvirt \
+    /etc/openvswitch /etc/systemd/system /var/lib/libvirt /var/lib/machines \
+    /var/lib/vmtune /var/log/libvirt; do
+    rm -rf "/new$folder"
+    mkdir -p "/new$folder"
+done
+
+echo lab >/new/etc/hostname
+: >/new/etc/fstab
+mkdir -p /new/etc/systemd/journald.conf.d
+printf '[Journal]\nStorage=volatile\n' >/new/etc/systemd/journald.conf.d/lab.conf
+# Says that caches for the linker and udev are as new as /usr.
+touch -r /new/usr /new/etc/.updated /new/var/.updated
+
+units=/new/etc/systemd/system
+cat >$units/lab.service <<'UNIT'
 [Unit]
 Description=The lab's scenarios
 After=multi-user.target
@@ -11,18 +36,24 @@ StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/ttyS0
 ExecStart=/bin/bash /lab/host.sh
-
-[Install]
-WantedBy=multi-user.target
 UNIT
-wants=/new/etc/systemd/system/multi-user.target.wants
-mkdir -p "$wants"
-ln -sf ../lab.service "$wants/lab.service"
-: >/new/etc/fstab
-# Nobody logs in, nothing waits for a network or looks for updates.
-for unit in getty@tty1 serial-getty@ttyS0 systemd-networkd-wait-online \
-    apt-daily.timer apt-daily-upgrade.timer man-db.timer e2scrub_all.timer \
-    systemd-timesyncd ssh cron; do
-    case $unit in *.timer) ;; *) unit=$unit.service ;; esac
-    ln -sf /dev/null "/new/etc/systemd/system/$unit"
+
+# As `systemctl enable` and `systemctl mask` do it.
+enable() {
+    mkdir -p "$units/$1.wants"
+    ln -s "/lib/systemd/system/$2" "$units/$1.wants/$2"
+}
+for socket in libvirtd libvirtd-ro libvirtd-admin virtlogd virtlogd-admin; do
+    enable sockets.target "$socket.socket"
 done
+enable multi-user.target libvirtd.service
+enable multi-user.target systemd-machined.service
+ln -s ../lab.service "$units/multi-user.target.wants/lab.service"
+# Nobody logs in, and nothing waits to be cleaned.
+for unit in console-getty.service getty@tty1.service \
+    serial-getty@ttyS0.service proc-sys-fs-binfmt_misc.automount \
+    systemd-binfmt.service systemd-networkd-wait-online.service \
+    systemd-tmpfiles-clean.timer; do
+    ln -s /dev/null "$units/$unit"
+done
+: >/upper/prepared

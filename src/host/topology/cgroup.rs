@@ -6,13 +6,28 @@ use crate::host::Root;
 /// The slices in which VMs are started: libvirt's and Proxmox's.
 const MACHINES: [&str; 2] = ["machine.slice", "qemu.slice"];
 
+/// The CPUs of all isolated partitions; the root group alone has the file.
+pub(super) const ISOLATED: &str = "sys/fs/cgroup/cpuset.cpus.isolated";
+
 /// Returns the CPUs that VMs may use, where their slice exists and has a
 /// cpuset. It counts for more than the cpuset of this process, which on a
 /// tuned host is in a slice that must keep off the VMs' CPUs.
+///
+/// The CPUs of a partition below the slice are no longer in its effective
+/// list, but still the VMs'.
 pub(super) fn of_machines(root: &Root) -> Option<CpuSet> {
-    MACHINES
-        .iter()
-        .find_map(|slice| effective(root, &format!("sys/fs/cgroup/{slice}")))
+    MACHINES.iter().find_map(|slice| {
+        let slice = format!("sys/fs/cgroup/{slice}");
+        let shared = effective(root, &slice)?;
+        let own =
+            list(root, &format!("{slice}/cpuset.cpus.exclusive.effective"));
+        Some(shared.union(&own.unwrap_or_default()))
+    })
+}
+
+/// Returns the CPUs of isolated partitions, where there are any.
+pub(super) fn isolated(root: &Root) -> Option<CpuSet> {
+    list(root, ISOLATED)
 }
 
 /// Returns the CPUs that the process which captured the tree could use.

@@ -54,7 +54,14 @@ pub(super) fn overlay(root: &Root, topology: &mut Topology) {
     let list = |name| {
         root.fact(&format!("{CPUS}/{name}"), |t| t.parse::<CpuSet>().ok())
     };
-    topology.isolated = list("isolated");
+    topology.isolated = match (list("isolated"), cgroup::isolated(root)) {
+        // The kernel lists there what its command line isolates, no more.
+        (Fact::Known { value, origin }, Some(partitions)) => Fact::known(
+            value.union(&partitions),
+            format!("{origin}, /{}", cgroup::ISOLATED),
+        ),
+        (fact, _) => fact,
+    };
     if let Fact::Known { value, origin } = list("present") {
         let offline = value.difference(&topology.online);
         topology.offline = Fact::Known { value: offline, origin };
@@ -141,4 +148,36 @@ fn by_number(
     let kind =
         |(number, cpus)| CpuKind { name: format!("{name} {number}"), cpus };
     kinds.into_iter().map(kind).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A VM has isolated partitions of CPUs 2-3, on Linux 6.12.
+    #[test]
+    fn cpus_of_partitions_are_isolated_and_the_vms_still() {
+        let dir = tempfile::tempdir().unwrap();
+        for cpu in 0..4 {
+            fs::create_dir_all(dir.path().join(format!("{CPUS}/cpu{cpu}")))
+                .unwrap();
+        }
+        let cgroup = "sys/fs/cgroup";
+        let slice = format!("{cgroup}/machine.slice");
+        fs::create_dir_all(dir.path().join(&slice)).unwrap();
+        for (path, text) in [
+            (format!("{CPUS}/online"), "0-3\n"),
+            (format!("{CPUS}/isolated"), "1\n"),
+            (format!("{cgroup}/cpuset.cpus.isolated"), "2-3\n"),
+            (format!("{slice}/cpuset.cpus.effective"), "0-1\n"),
+            (format!("{slice}/cpuset.cpus.exclusive.effective"), "2-3\n"),
+        ] {
+            fs::write(dir.path().join(path), text).unwrap();
+        }
+        let topology = read(&Root::tree(dir.path())).unwrap();
+        assert!(topology.isolated.is(&"1-3".parse().unwrap()));
+        assert!(topology.disallowed.is_empty());
+    }
 }

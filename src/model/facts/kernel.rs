@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{CpuSet, PciAddress};
-use crate::model::Fact;
+use crate::base::{CpuSet, HostPath, PciAddress};
+use crate::model::{Fact, first_counts, is_same_argument};
 
 /// What was read of the kernel.
 #[derive(
@@ -19,6 +19,9 @@ pub struct KernelFacts {
     pub command_line: Fact<String>,
     /// What starts the kernel.
     pub boot_loader: Fact<BootLoader>,
+    /// The arguments that the kernel will be started with next.
+    #[serde(default = "not_read::<BootArguments>")]
+    pub boot_arguments: Fact<BootArguments>,
     /// Modules that are loaded and matter here, sorted.
     pub modules: Fact<Vec<String>>,
     /// Parameters of these modules, as `kvm_intel.nested`.
@@ -33,6 +36,73 @@ pub struct KernelFacts {
     pub irqbalance: Fact<bool>,
     /// CPUs that new interrupts may go to (`/proc/irq/default_smp_affinity`).
     pub default_irq_affinity: Fact<CpuSet>,
+}
+
+/// For facts that were written before this one was read.
+fn not_read<T>() -> Fact<T> {
+    Fact::unknown("it was not read")
+}
+
+/// The arguments of the kernel's command line, as files keep them for the
+/// next boot.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct BootArguments {
+    /// The file that a new argument would be written to. It need not be there
+    /// yet.
+    pub file: HostPath,
+    /// The arguments, in the order in which the kernel gets them.
+    pub arguments: Vec<BootArgument>,
+}
+
+impl BootArguments {
+    /// Returns the value of an argument in a file that keeps it: of several
+    /// the one that the kernel goes by.
+    #[must_use]
+    pub fn value_in(&self, file: &HostPath, name: &str) -> Option<&str> {
+        let here = |one: &&BootArgument| one.file == *file;
+        self.counting(name, here).map(|one| one.value.as_str())
+    }
+
+    /// Returns the file in which an argument is to be set: the one that keeps
+    /// it, or else the one that new arguments go to. Set elsewhere it would
+    /// stand on the command line twice.
+    #[must_use]
+    pub fn file_for(&self, name: &str) -> &HostPath {
+        let found = self.counting(name, |_| true);
+        found.map_or(&self.file, |one| &one.file)
+    }
+
+    /// Returns the argument of that name that the kernel goes by.
+    fn counting(
+        &self,
+        name: &str,
+        also: impl Fn(&&BootArgument) -> bool,
+    ) -> Option<&BootArgument> {
+        let mut all = self
+            .arguments
+            .iter()
+            .filter(|one| is_same_argument(&one.name, name))
+            .filter(also);
+        if first_counts(name) { all.next() } else { all.next_back() }
+    }
+}
+
+/// An argument for the next boot.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct BootArgument {
+    /// The file that keeps it.
+    pub file: HostPath,
+    /// Its name, as [`Target::Argument`](crate::model::Target::Argument) has
+    /// it.
+    pub name: String,
+    /// Its value; empty for an argument by its name alone.
+    pub value: String,
 }
 
 /// What starts the kernel, and so where its command line is kept.
@@ -112,4 +182,32 @@ pub struct IdleState {
     pub latency_us: u64,
     /// Whether it was switched off.
     pub disabled: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_set_where_it_stands() {
+        let [main, drop_in, new]: [HostPath; 3] =
+            ["/etc/a", "/etc/b", "/etc/new"].map(|path| path.parse().unwrap());
+        let all = [
+            (&main, "isolcpus", "1"),
+            (&main, "mitigations", "auto"),
+            (&drop_in, "isolcpus", "2"),
+            (&drop_in, "mitigations", "off"),
+        ];
+        let argument = |(file, name, value): (&HostPath, &str, &str)| {
+            let (name, value) = (name.to_owned(), value.to_owned());
+            BootArgument { file: file.clone(), name, value }
+        };
+        let arguments = all.map(argument).into();
+        let boot = BootArguments { file: new.clone(), arguments };
+        assert_eq!(*boot.file_for("isolcpus"), main);
+        assert_eq!(*boot.file_for("mitigations"), drop_in);
+        assert_eq!(*boot.file_for("nohz_full"), new);
+        assert_eq!(boot.value_in(&drop_in, "isolcpus"), Some("2"));
+        assert_eq!(boot.value_in(&new, "isolcpus"), None);
+    }
 }

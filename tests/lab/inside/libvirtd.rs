@@ -27,21 +27,20 @@ const SHELL: &str = "virtlogd -d; libvirtd -d
 until virsh version >/dev/null 2>&1; do sleep 0.5; done";
 
 impl Lab {
-    /// Starts libvirtd, where it does not run yet, and waits for it.
+    /// Starts libvirtd, where it does not run yet, and waits for it. Where
+    /// systemd runs, it is as the distribution has set it up.
     pub(crate) fn libvirtd(&self) -> Result<()> {
+        if Path::new("/run/systemd/system").exists() {
+            self.run("libvirtd", &["systemctl", "start", "libvirtd"])?;
+            return answers();
+        }
         if Path::new("/run/libvirt/libvirtd.pid").exists() {
             return Ok(());
         }
         configure()?;
         self.run("virtlogd", &["virtlogd", "-d"])?;
         self.run("libvirtd", &["libvirtd", "-d"])?;
-        wait("libvirtd answers", 180, || {
-            let mut virsh = Command::new("virsh");
-            let done = virsh.args(["-c", "qemu:///system", "version"]).output();
-            done.ok().filter(|output| output.status.success())
-        })?;
-        super::say("libvirtd answers");
-        Ok(())
+        answers()
     }
 
     /// Runs virsh; it must succeed.
@@ -59,6 +58,16 @@ impl Lab {
         self.virsh(&format!("define-{name}"), &["define", "--validate", path])?;
         Ok(())
     }
+}
+
+fn answers() -> Result<()> {
+    wait("libvirtd answers", 180, || {
+        let mut virsh = Command::new("virsh");
+        let done = virsh.args(["-c", "qemu:///system", "version"]).output();
+        done.ok().filter(|output| output.status.success())
+    })?;
+    super::say("libvirtd answers");
+    Ok(())
 }
 
 /// Writes what libvirtd has to be told to start VMs as root in a host that

@@ -1,6 +1,9 @@
 //! The half of the lab that runs in its hosts.
 
+pub(crate) mod cards;
 mod libvirtd;
+pub(crate) mod loader;
+pub(crate) mod rdma;
 
 use std::fs;
 use std::path::{Path, PathBuf};
