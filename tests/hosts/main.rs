@@ -5,6 +5,7 @@
 
 mod capture;
 mod corpus;
+mod lab;
 mod machine;
 mod root;
 mod shapes;

@@ -113,8 +113,9 @@ fn run_all(runs: &[Run]) -> Result<bool> {
         let shape = Shape::read(&run.shape)?;
         println!("{}: {}", shape.name, shape.about);
         let boot_start = Instant::now();
-        let judged = match with_retry(run, &shape, &places, &dir) {
-            Ok(()) => judged(run, &dir)?,
+        let done = with_retry(run, &shape, &places, &dir);
+        let judged = match done.and_then(|()| judged(run, &dir)) {
+            Ok(judged) => judged,
             Err(error) => {
                 println!("  FAIL  {error:#}\n        see {}", dir.display());
                 faults += 1;

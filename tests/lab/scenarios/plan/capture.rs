@@ -48,6 +48,17 @@ pub(super) fn judge(
         tar.arg("-xf").arg(results.path("capture.tar")).arg("-C").arg(into);
         ensure!(tar.status()?.success(), "the capture cannot be unpacked");
     }
+    let all = all_of(&folder)?;
+    let path = env!("CARGO_MANIFEST_DIR");
+    let program = std::env::current_exe()?;
+    let program = program.file_name().context("a program has a name")?;
+    for name in [path, &program.to_string_lossy()] {
+        judge.holds(
+            "a capture does not name where it was made",
+            !all.contains(name),
+            || format!("it holds {name:?}"),
+        );
+    }
     if std::env::var_os("VMTUNE_UPDATE").is_some() {
         keep(&folder, shape)?;
     }
@@ -71,11 +82,31 @@ fn still(mut facts: Value) -> Value {
     strip(&mut facts);
     facts["source"].take();
     facts["memory"]["free"].take();
+    // libvirt is asked live, where it runs.
+    facts["hypervisor"].take();
     // Names of the machine are replaced in it.
     facts["kernel"]["command_line"].take();
     // The kernel lowers it where it takes too long to sample.
     facts["kernel"]["sysctls"]["kernel.perf_event_max_sample_rate"].take();
     facts
+}
+
+/// Returns all names, links and texts below a folder.
+fn all_of(folder: &Path) -> Result<String> {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        all += &path.file_name().unwrap_or_default().to_string_lossy();
+        if let Ok(target) = fs::read_link(&path) {
+            all += &target.to_string_lossy();
+        } else if path.is_dir() {
+            all += &all_of(&path)?;
+        } else {
+            all += &String::from_utf8_lossy(&fs::read(&path)?);
+        }
+        all.push('\n');
+    }
+    Ok(all)
 }
 
 /// Puts a capture where the tests of hosts find it.

@@ -139,7 +139,7 @@ fn lstopo(facts: &Facts, lstopo: &Lstopo, judge: &mut Judge) {
 
 fn lscpu(facts: &Facts, results: &Results, judge: &mut Judge) -> Result<()> {
     let topology = &facts.topology;
-    let cpus = tools::lscpu(&results.text("lscpu-cpus.json")?)?;
+    let cpus = tools::lscpu(&results.text("lscpu")?)?;
     let which = |online: bool| -> Set {
         cpus.iter().filter(|c| c.online == online).map(|c| c.cpu).collect()
     };

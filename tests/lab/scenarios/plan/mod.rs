@@ -67,7 +67,7 @@ fn run(lab: &Lab) -> Result<()> {
     }
     lab.keep_json("kernel.json", &Kernel::read())?;
     lab.run("lscpu.json", &["lscpu", "-J"])?;
-    lab.run("lscpu-cpus.json", &["lscpu", "-J", "-a", "-e"])?;
+    lab.run("lscpu", &["lscpu", "-a", tools::LSCPU])?;
     lab.run("numactl", &["numactl", "-H"])?;
     lab.run("lstopo.xml", &["lstopo", "--of", "xml"])?;
     capture::run(lab)?;

@@ -42,13 +42,6 @@ impl Vm {
     }
 }
 
-impl Vms {
-    /// Returns all of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Vm> {
-        self.groups.iter().flatten()
-    }
-}
-
 fn vm(name: &'static str, vcpus: u32, nodes: &'static [u32]) -> Vm {
     Vm { name, vcpus, iothreads: 1, memory: 64, nodes }
 }
