@@ -2,14 +2,20 @@
 
 use crate::scenario::Scenario;
 
+mod nested;
 mod ovs;
 mod plan;
 mod rdma;
 mod sriov;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 4] =
-    [&plan::SCENARIO, &sriov::SCENARIO, &rdma::SCENARIO, &ovs::SCENARIO];
+pub(crate) const SCENARIOS: [&Scenario; 5] = [
+    &plan::SCENARIO,
+    &sriov::SCENARIO,
+    &rdma::SCENARIO,
+    &ovs::SCENARIO,
+    &nested::SCENARIO,
+];
 
 /// Returns the scenario of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Scenario> {
