@@ -202,6 +202,9 @@ fn arguments(
     if start.shell {
         words.push("lab.shell=1".into());
     }
+    // On a busy machine the timer seems not to work at first, and a thread may
+    // wait for ever for what emulation has lost: that ends a host soon.
+    words.push("no_timer_check sysctl.kernel.hung_task_panic=1".into());
     words.extend([shape.kernel.clone(), start.arguments.to_owned()]);
     words.retain(|word| !word.is_empty());
     Ok(words.join(" "))
