@@ -17,9 +17,10 @@ cat /sys/bus/pci/drivers/igbvf/*/net/*/address";
 const GIDS: &str = "/sys/class/infiniband/rxe0/ports/1/gids";
 
 pub(super) fn run(lab: &Lab, port: &Port) -> Result<()> {
-    wait("the agent answers", 60, || {
-        lab.agent(VM, &json!({"execute": "guest-ping"})).ok()
+    let info = wait("the agent answers", 60, || {
+        lab.agent(VM, &json!({"execute": "guest-info"})).ok()
     })?;
+    lab.keep_json("agent.json", &info)?;
     shell(lab, "guest.look", LOOK)?;
     lab.try_run(
         "ping",
@@ -28,8 +29,9 @@ pub(super) fn run(lab: &Lab, port: &Port) -> Result<()> {
 
     lab.soft_roce(RDMA, &port.interface)?;
     keep_counters(lab, "before")?;
-    let [_, _, c, d] = GUEST.octets();
-    let find = format!("cd {GIDS} && grep -l ':0a07:{c:02x}{d:02x}' *");
+    let [a, b, c, d] = GUEST.octets();
+    let end = format!("{a:02x}{b:02x}:{c:02x}{d:02x}$");
+    let find = format!("cd {GIDS} && grep -l '{end}' *");
     let there = shell(lab, "guest.gid", &find)?;
     let messages = MESSAGES.to_string();
     let line = |gid| {

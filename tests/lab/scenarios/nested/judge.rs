@@ -132,6 +132,14 @@ fn started(
 
 /// The guest sees what was planned.
 fn seen(results: &Results, placement: &Value, judge: &mut Judge) -> Result<()> {
+    let agent: Value = results.json("agent.json")?;
+    let commands = agent["supported_commands"].as_array().into_iter().flatten();
+    let mut able = commands.filter(|command| command["enabled"] == true);
+    judge.holds(
+        "the guest agent answers, and runs programs",
+        able.any(|command| command["name"] == "guest-exec"),
+        || agent.to_string(),
+    );
     let text = results.text("guest.look")?;
     let lines: Vec<_> = text.lines().collect();
     let threads = placement["threads"].as_u64().context("no threads")?;

@@ -63,9 +63,8 @@ fn run(lab: &Lab) -> Result<()> {
     lab.libvirtd()?;
     lab.define(VM, &definition(&function))?;
     dump(lab, "former.xml")?;
-    let plan = ["plan", VM, "--connect", "qemu:///system"];
-    lab.vmtune("plan.txt", &plan)?;
-    lab.vmtune("plan.json", &[&plan[..], &["--format", "json"]].concat())?;
+    let plan = ["plan", VM, "--connect", "qemu:///system", "--format", "json"];
+    lab.vmtune("plan.json", &plan)?;
     lab.vmtune("apply", &["apply", "--yes"])?;
     dump(lab, "applied.xml")?;
 
