@@ -24,24 +24,12 @@ pub(crate) fn archive(cache: &Path, kernel: &Kernel) -> Result<PathBuf> {
     if tree.exists() {
         fs::remove_dir_all(&tree)?;
     }
-    for folder in
-        ["bin", "modules", "proc", "sys", "dev", "lower", "upper", "new"]
-    {
+    for folder in ["bin", "proc", "sys", "dev", "lower", "upper", "new"] {
         fs::create_dir_all(tree.join(folder))?;
     }
     let busybox = needs::find("busybox").context("busybox is missing")?;
     fs::copy(busybox, tree.join("bin/busybox"))?;
-    let mut order = Vec::new();
-    for module in MODULES {
-        for path in kernel.with_needed(module)? {
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            if !order.contains(&name) {
-                fs::copy(&path, tree.join("modules").join(&name))?;
-                order.push(name);
-            }
-        }
-    }
-    fs::write(tree.join("modules/order"), order.join("\n") + "\n")?;
+    modules(&tree, kernel, &MODULES)?;
     for (name, text) in
         [("init", FIRST), ("host.sh", HOST), ("systemd.sh", SYSTEMD)]
     {
@@ -51,7 +39,29 @@ pub(crate) fn archive(cache: &Path, kernel: &Kernel) -> Result<PathBuf> {
     pack(&tree, &cache.join("first.cpio"))
 }
 
-fn executable(path: &Path) -> Result<()> {
+/// Copies modules into an archive's tree, with the order to load them.
+pub(crate) fn modules(
+    tree: &Path,
+    kernel: &Kernel,
+    modules: &[&str],
+) -> Result<()> {
+    let folder = tree.join("modules");
+    fs::create_dir_all(&folder)?;
+    let mut order = Vec::new();
+    for module in modules {
+        for path in kernel.with_needed(module)? {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if !order.contains(&name) {
+                fs::copy(&path, folder.join(&name))?;
+                order.push(name);
+            }
+        }
+    }
+    fs::write(folder.join("order"), order.join("\n") + "\n")?;
+    Ok(())
+}
+
+pub(crate) fn executable(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }

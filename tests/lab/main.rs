@@ -17,10 +17,12 @@
 
 mod arguments;
 mod boot;
+mod guest;
 mod inside;
 mod judge;
 mod kernel;
 mod needs;
+mod placement;
 mod qemu;
 mod run;
 mod scenario;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Programs, and the packages that bring them.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 14] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("libvirtd", "libvirt-daemon-system"),
     ("busybox", "busybox-static"),
@@ -13,6 +13,11 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("lstopo", "hwloc"),
     ("ib_write_bw", "perftest"),
     ("lspci", "pciutils"),
+    ("rdma", "iproute2"),
+    ("ethtool", "ethtool"),
+    ("ibv_devinfo", "ibverbs-utils"),
+    ("ovs-vswitchd", "openvswitch-switch"),
+    ("qemu-ga", "qemu-guest-agent"),
 ];
 
 /// Returns what is lacking, if anything, in a line.

@@ -13,7 +13,7 @@ use crate::judge::{Judge, Results};
 use crate::kernel::Kernel;
 use crate::qemu::{self, Places, Start};
 use crate::shape::Shape;
-use crate::{boot, needs};
+use crate::{boot, guest, needs};
 
 /// How long a host may take to start, in seconds, on a busy machine.
 const BOOT: u64 = 180;
@@ -86,6 +86,9 @@ fn shell(shape: &Shape) -> Result<bool> {
     let disk = out.path().join("disk");
     if shape.systemd {
         qemu::disk(&disk)?;
+    }
+    if shape.svm {
+        guest::archive(&places.cache, &places.kernel)?;
     }
     let start = Start {
         out: out.path(),
@@ -218,6 +221,9 @@ fn host(run: &Run, shape: &Shape, places: &Places, dir: &Path) -> Result<()> {
     let disk = dir.join("disk");
     if shape.systemd {
         qemu::disk(&disk)?;
+    }
+    if shape.svm {
+        guest::archive(&places.cache, &places.kernel)?;
     }
     let mut more = String::new();
     for boot in 0..BOOTS {

@@ -1,5 +1,6 @@
 //! The half of the lab that runs in its hosts.
 
+mod agent;
 pub(crate) mod cards;
 mod libvirtd;
 pub(crate) mod loader;

@@ -3,6 +3,7 @@
 use crate::scenario::Scenario;
 
 mod cgroups;
+mod nested;
 mod ovs;
 mod plan;
 mod rdma;
@@ -10,13 +11,14 @@ mod reboot;
 mod sriov;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 6] = [
+pub(crate) const SCENARIOS: [&Scenario; 7] = [
     &plan::SCENARIO,
     &sriov::SCENARIO,
     &rdma::SCENARIO,
     &ovs::SCENARIO,
     &cgroups::SCENARIO,
     &reboot::SCENARIO,
+    &nested::SCENARIO,
 ];
 
 /// Returns the scenario of this name.

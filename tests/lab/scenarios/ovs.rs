@@ -84,8 +84,10 @@ fn vsctl(lab: &Lab, name: &str, line: &[&str]) -> Result<String> {
     lab.run(name, &[&["ovs-vsctl"], line].concat())
 }
 
-fn appctl(lab: &Lab, name: &str, line: &[&str]) -> Result<String> {
-    lab.run(name, &[&["ovs-appctl"], line].concat())
+/// Asks the daemon; what it does not like is for the judge.
+fn appctl(lab: &Lab, name: &str, line: &[&str]) -> Result<()> {
+    lab.try_run(name, &[&["ovs-appctl"], line].concat())?;
+    Ok(())
 }
 
 /// Makes a bond of the kernel's own: cards know of such alone.
@@ -129,7 +131,7 @@ fn ping(lab: &Lab) -> Result<()> {
     let ping = ["netns", "exec", BRIDGES[0].1, "busybox", "ping", "10.8.0.2"];
     let line =
         |count| [&["ip"], &ping[..], &["-W", "10", "-c", count]].concat();
-    for _ in 0..3 {
+    for _ in 0..2 {
         if lab.try_run("first-ping", &line("1"))?.0 == 0 {
             break;
         }

@@ -1,13 +1,12 @@
 //! A VM that gets a function is planned on the node that the card is at.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::sysfs::Sysfs;
 use crate::inside::Lab;
 use crate::judge::{Judge, Results};
+use crate::placement::{numbers, on_one_of, pins, pins_of};
 
 const VM: &str = "near";
 
@@ -82,12 +81,9 @@ pub(super) fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
     let vcpus = pins(placement);
 
     let expected = vcpus.keys().map(|vcpu| (vcpu.clone(), true)).collect();
-    let found = vcpus.iter().map(|(vcpu, cpus)| {
-        (vcpu.clone(), cpus.iter().all(|cpu| near.contains(cpu)))
-    });
     judge.each(
         "each vCPU is on a CPU of the card's node",
-        &found.collect(),
+        &on_one_of(&vcpus, &near),
         &expected,
     );
     let cells = placement["cells"].as_array().context("no cells")?;
@@ -109,15 +105,9 @@ pub(super) fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
     let all = |name: &'static str| {
         xml.descendants().filter(move |node| node.has_tag_name(name))
     };
-    let written = all("vcpupin").filter_map(|pin| {
-        Some((
-            pin.attribute("vcpu")?.to_owned(),
-            numbers(pin.attribute("cpuset")?),
-        ))
-    });
     judge.each(
         "the definition pins each vCPU as the plan says",
-        &written.collect(),
+        &pins_of(&xml),
         &vcpus,
     );
     let nodeset: Vec<_> = all("numatune")
@@ -134,7 +124,8 @@ pub(super) fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
     if sysfs.nodes.len() > 1 {
         let alone: Value = results.json("alone.json")?;
         let elsewhere = pins(&alone["vms"][0]["placement"]);
-        let there = elsewhere.values().flatten().any(|cpu| near.contains(cpu));
+        let mut cpus = elsewhere.values().flat_map(|list| numbers(list));
+        let there = cpus.any(|cpu| near.contains(&cpu));
         judge.holds(
             "without the function the same VM is elsewhere",
             !there && !elsewhere.is_empty(),
@@ -142,20 +133,4 @@ pub(super) fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Returns the CPUs of each vCPU.
-fn pins(placement: &Value) -> BTreeMap<String, Vec<u32>> {
-    let vcpus = placement["vcpus"].as_object().into_iter().flatten();
-    let cpus = |value: &Value| numbers(value.as_str().unwrap_or_default());
-    vcpus.map(|(vcpu, value)| (vcpu.clone(), cpus(value))).collect()
-}
-
-/// Reads a list as the kernel writes it: `0-3,8`.
-fn numbers(list: &str) -> Vec<u32> {
-    let ranges = list.split(',').filter_map(|range| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        Some(first.parse().ok()?..=last.parse().ok()?)
-    });
-    ranges.flatten().collect()
 }

@@ -1,0 +1,213 @@
+//! Whether plan, host and guest say the same, and all is as before.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::host::{Process, State};
+use super::{MAC, MEMORY, MESSAGES, VCPUS};
+use crate::judge::{Judge, Results};
+use crate::placement::{numbers, on_one_of, pins, pins_of};
+
+pub(super) fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
+    let plan: Value = results.json("plan.json")?;
+    let placement = &plan["vms"][0]["placement"];
+    let before: State = results.json("before.json")?;
+    planned(placement, &before, judge)?;
+    applied(results, placement, judge)?;
+    started(results, placement, &before, judge)?;
+    seen(results, placement, judge)?;
+    moved(results, judge)?;
+    ended(results, &before, judge)
+}
+
+/// The plan is for the card's node.
+fn planned(placement: &Value, before: &State, judge: &mut Judge) -> Result<()> {
+    let node = before.numa_node;
+    let near = numbers(&before.cpus[&node]);
+    let pins = pins(placement);
+    let expected = pins.keys().map(|vcpu| (vcpu.clone(), true)).collect();
+    judge.each(
+        "each vCPU is planned on one CPU of the card's node",
+        &on_one_of(&pins, &near),
+        &expected,
+    );
+    judge.same("all vCPUs are planned", &pins.len(), &VCPUS);
+    let cells = placement["cells"].as_array().context("no cells")?;
+    let memory: Vec<_> =
+        cells.iter().map(|cell| &cell["memory_node"]).collect();
+    judge.same(
+        "the memory is planned as pages of 2 MiB of that node",
+        &(&placement["pages"], memory),
+        &(&json!("2M"), vec![&json!(node)]),
+    );
+    Ok(())
+}
+
+/// The definition that libvirt has says what the plan does.
+fn applied(
+    results: &Results,
+    placement: &Value,
+    judge: &mut Judge,
+) -> Result<()> {
+    let text = results.text("applied.xml")?;
+    let xml = roxmltree::Document::parse(&text)?;
+    let all = |name: &'static str| {
+        xml.descendants().filter(move |node| node.has_tag_name(name))
+    };
+    judge.each(
+        "the definition pins each vCPU as planned",
+        &pins_of(&xml),
+        &pins(placement),
+    );
+    let emulator = all("emulatorpin").next();
+    judge.same(
+        "the definition pins the emulator as planned",
+        &emulator.and_then(|pin| pin.attribute("cpuset")),
+        &placement["emulator"].as_str(),
+    );
+    let page = all("hugepages").flat_map(|pages| pages.children());
+    let sizes: Vec<_> =
+        page.filter_map(|page| page.attribute("size")).collect();
+    judge.same("the definition asks for those pages", &sizes, &vec!["2048"]);
+    Ok(())
+}
+
+/// The host runs the VM as planned.
+fn started(
+    results: &Results,
+    placement: &Value,
+    before: &State,
+    judge: &mut Judge,
+) -> Result<()> {
+    let running: State = results.json("running.json")?;
+    let function: String = results.json("function.json")?;
+    judge.same(
+        "libvirt has given the function, and no other, to vfio-pci",
+        &(running.driver.as_deref(), running.vfio),
+        &(Some("vfio-pci"), vec![function]),
+    );
+    let process: Process = results.json("process.json")?;
+    let group = format!("/dev/vfio/{}", running.iommu_group);
+    judge.same("QEMU has its IOMMU group", &process.groups, &vec![group]);
+
+    let (mut vcpus, mut others) = (BTreeMap::new(), BTreeMap::new());
+    for (name, cpus) in process.threads {
+        let number =
+            name.strip_prefix("CPU ").and_then(|n| n.split('/').next());
+        match number {
+            Some(vcpu) => vcpus.insert(vcpu.to_owned(), cpus),
+            // The kernel makes this one of a vCPU's thread, for itself.
+            None if name.starts_with("kvm-nx-lpage") => None,
+            None => others.insert(name, cpus),
+        };
+    }
+    judge.each(
+        "each vCPU thread is on its planned CPU",
+        &vcpus,
+        &pins(placement),
+    );
+    let emulator = placement["emulator"].as_str().unwrap_or_default();
+    let expected =
+        others.keys().cloned().map(|name| (name, emulator.to_owned()));
+    judge.each(
+        "each other thread is on the emulator's planned CPUs",
+        &others,
+        &expected.collect(),
+    );
+    let (node, pages) = (before.numa_node, MEMORY / 2);
+    let expected = BTreeMap::from([(node, pages)]);
+    judge.each("QEMU has the planned pages", &process.pages, &expected);
+    let mut free = before.free.clone();
+    free.entry(node).and_modify(|free| *free -= pages);
+    judge.each("no other page is used", &running.free, &free);
+    judge.same(
+        "vmtune check finds nothing",
+        &results.json::<i32>("check.json")?,
+        &0,
+    );
+    Ok(())
+}
+
+/// The guest sees what was planned.
+fn seen(results: &Results, placement: &Value, judge: &mut Judge) -> Result<()> {
+    let agent: Value = results.json("agent.json")?;
+    let commands = agent["supported_commands"].as_array().into_iter().flatten();
+    let mut able = commands.filter(|command| command["enabled"] == true);
+    judge.holds(
+        "the guest agent answers, and runs programs",
+        able.any(|command| command["name"] == "guest-exec"),
+        || agent.to_string(),
+    );
+    let text = results.text("guest.look")?;
+    let lines: Vec<_> = text.lines().collect();
+    let threads = placement["threads"].as_u64().context("no threads")?;
+    let siblings = match threads {
+        1 => "0".to_owned(),
+        more => format!("0-{}", more - 1),
+    };
+    judge.same(
+        "the guest sees its vCPUs, the planned threads, and the function's MAC",
+        &lines,
+        &vec![&VCPUS.to_string()[..], &siblings, MAC],
+    );
+    Ok(())
+}
+
+/// Packets go between host and guest.
+fn moved(results: &Results, judge: &mut Judge) -> Result<()> {
+    let ping = results.text("ping")?;
+    judge.holds(
+        "the guest answers over the function",
+        ping.contains("5 packets transmitted, 5 packets received"),
+        || ping.clone(),
+    );
+    let figures: Vec<f64> = results.json("figures.json")?;
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    judge.same(
+        "ib_write_bw has sent its messages from the host to the guest",
+        &figures.get(..2),
+        &Some(&[65536.0, MESSAGES as f64][..]),
+    );
+    // Packets of RoCE have 1024 bytes where the interface's have 1500.
+    let least = MESSAGES * 64;
+    for what in ["sent", "received"] {
+        let count = |when: &str| -> Result<u64> {
+            let text = results.text(&format!("{what}.{when}"))?;
+            Ok(text.lines().next().unwrap_or_default().parse()?)
+        };
+        let grown = count("after")? - count("before")?;
+        judge.holds(
+            format!("each of their packets was {what}"),
+            grown >= least,
+            || format!("{grown} of {least}"),
+        );
+    }
+    Ok(())
+}
+
+/// All is as it was.
+fn ended(results: &Results, before: &State, judge: &mut Judge) -> Result<()> {
+    let after: State = results.json("after.json")?;
+    judge.same(
+        "the function is back at its driver, with its MAC",
+        &(&after.driver, &after.mac),
+        &(&before.driver, &before.mac),
+    );
+    judge.same("it had one", &before.driver.as_deref(), &Some("igbvf"));
+    judge.same("vfio-pci has no function", &after.vfio, &Vec::new());
+    judge.each("all pages are free again", &after.free, &before.free);
+    let (former, applied) =
+        (results.text("former.xml")?, results.text("applied.xml")?);
+    judge.holds("apply changed the definition", former != applied, || {
+        former.clone()
+    });
+    let restored = results.text("restored.xml")?;
+    judge.holds(
+        "rollback has given back the former definition, to the byte",
+        former == restored,
+        || restored.clone(),
+    );
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The whole way, once: a VM with a function of a card is planned, changed,
+//! started under KVM, looked at from both sides while RDMA runs between the
+//! host and it, ended, and given back its former definition.
+
+mod guest;
+mod host;
+mod judge;
+
+use std::net::Ipv4Addr;
+
+use anyhow::Result;
+
+use crate::inside::cards::bind;
+use crate::inside::{Lab, get, wait};
+use crate::scenario::{Fault, Scenario};
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "nested",
+    about: "a VM with a function is planned, runs so, and is put back",
+    shapes: &["nested"],
+    alone: true,
+    patience: 420,
+    faults: &[Fault {
+        name: "moved",
+        shape: "nested",
+        found_by: "each vCPU thread is on its planned CPU",
+    }],
+    run,
+    judge: judge::judge,
+};
+
+const VM: &str = "inner";
+const VCPUS: usize = 2;
+/// The guest's memory in MiB: its kernel and archive take half of it.
+const MEMORY: u64 = 256;
+/// The function's hardware address.
+const MAC: &str = "52:54:00:00:a1:00";
+/// The addresses of the card's port and of the guest's function.
+const HOST: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
+const GUEST: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 2);
+/// What the guest prints. It is a file in this host's memory: with one of the
+/// machine's, behind 9p, a vCPU was seen to hang.
+const CONSOLE: &str = "/run/inner.log";
+/// The devices in software on these.
+const RDMA: &str = "rxe0";
+/// How many messages RDMA moves.
+const MESSAGES: u64 = 100;
+
+fn run(lab: &Lab) -> Result<()> {
+    let ports = lab.ports()?;
+    let port = &ports[0];
+    let function = port.make_functions(2)?.swap_remove(0);
+    let line = ["link", "set", &port.interface, "vf", "0", "mac", MAC];
+    lab.ip("identity", &line)?;
+    bind(&function)?;
+    let address = format!("{HOST}/24");
+    let line = ["address", "add", &address, "dev", &port.interface];
+    lab.ip("address", &line)?;
+    lab.run("modprobe", &["modprobe", "-a", "vfio-pci", "kvm_amd"])?;
+    host::reserve(MEMORY / 2)?;
+    lab.keep_json("function.json", &function)?;
+
+    lab.libvirtd()?;
+    lab.define(VM, &definition(&function))?;
+    dump(lab, "former.xml")?;
+    let plan = ["plan", VM, "--connect", "qemu:///system", "--format", "json"];
+    lab.vmtune("plan.json", &plan)?;
+    lab.vmtune("apply", &["apply", "--yes"])?;
+    dump(lab, "applied.xml")?;
+
+    lab.keep_json("before.json", &host::State::read(&function)?)?;
+    lab.virsh("start", &["start", VM])?;
+    if lab.does_wrong("moved") {
+        lab.virsh("move", &["vcpupin", VM, "0", "0", "--live"])?;
+    }
+    let ready = wait("the guest is ready", 180, || {
+        get(CONSOLE).ok().filter(|log| log.contains("ready"))
+    });
+    lab.keep("guest.log", &get(CONSOLE)?)?;
+    ready?;
+    lab.keep_json("running.json", &host::State::read(&function)?)?;
+    lab.keep_json("process.json", &host::Process::read(VM)?)?;
+    let check = ["check", VM, "--connect", "qemu:///system"];
+    lab.keep_json("check.json", &lab.try_vmtune("check", &check)?.0)?;
+    guest::run(lab, port)?;
+
+    lab.virsh("destroy", &["destroy", VM])?;
+    lab.keep_json("after.json", &host::State::read(&function)?)?;
+    lab.vmtune("rollback", &["rollback", "--yes"])?;
+    dump(lab, "restored.xml")
+}
+
+/// Keeps what libvirt will start the VM with.
+fn dump(lab: &Lab, name: &str) -> Result<()> {
+    lab.virsh(name, &["dumpxml", "--inactive", VM])?;
+    Ok(())
+}
+
+fn definition(function: &str) -> String {
+    let part: Vec<_> = function.split([':', '.']).collect();
+    let [domain, bus, slot, function] = part[..] else { return String::new() };
+    format!(
+        "<domain type='kvm'>
+  <name>{VM}</name>
+  <memory unit='MiB'>{MEMORY}</memory>
+  <vcpu>{VCPUS}</vcpu>
+  <os>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    <kernel>/lab/kernel/vmlinux</kernel>
+    <initrd>/lab/kernel/guest.cpio</initrd>
+    <cmdline>console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable \
+     lab.address={GUEST}/24</cmdline>
+  </os>
+  <features><acpi/><apic/></features>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <interface type='hostdev' managed='yes'>
+      <mac address='{MAC}'/>
+      <source>
+        <address type='pci' domain='0x{domain}' bus='0x{bus}' slot='0x{slot}' \
+         function='0x{function}'/>
+      </source>
+    </interface>
+    <serial type='file'><source path='{CONSOLE}'/></serial>
+    <channel type='unix'>
+      <target type='virtio' name='org.qemu.guest_agent.0'/>
+    </channel>
+    <controller type='usb' model='none'/>
+    <memballoon model='none'/>
+    <video><model type='none'/></video>
+  </devices>
+</domain>
+"
+    )
+}
