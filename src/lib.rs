@@ -15,8 +15,10 @@
 
 pub mod apply;
 pub mod base;
+pub mod boot;
 pub mod cli;
 pub mod definition;
+pub mod drift;
 pub mod files;
 pub mod host;
 pub mod hypervisor;
@@ -25,3 +27,4 @@ pub mod placement;
 pub mod planner;
 pub mod policy;
 pub mod rules;
+pub mod system;

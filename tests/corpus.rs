@@ -91,7 +91,9 @@ fn planned(
 /// Returns what a plan may change, as the outside oracle spells it.
 fn targets(planned: &Planned) -> BTreeSet<String> {
     let pattern = |target: &Target| {
-        let Target::Definition(path) = target;
+        let Target::Definition(path) = target else {
+            panic!("{target} is of the host");
+        };
         path.pattern().replace("qemu:", QEMU)
     };
     planned.plan.changes.iter().map(|c| pattern(&c.target)).collect()

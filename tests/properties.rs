@@ -23,7 +23,7 @@ use vmtune::model::policy::{Level, Pages, Pins, PlacementMode, Policy, Smt};
 use vmtune::model::{Change, Target, VmPlacement};
 use vmtune::placement::{Held, housekeeping};
 use vmtune::planner::{Inputs, Neighbour, PlanError, Planned, Subject, plan};
-use vmtune::rules::{Context, Edit, RULES, Rule, Verdict};
+use vmtune::rules::{Context, Edit, Evaluate, RULES, Rule, Verdict};
 
 /// One drawn case.
 struct Case {
@@ -386,6 +386,7 @@ fn any_order(case: &Case, planned: &Planned, seed: u64) -> Result<(), String> {
         let context = Context {
             facts: &case.facts,
             domain: &domain,
+            live: None,
             policy: &policy,
             placement,
         };
@@ -426,12 +427,14 @@ fn any_order(case: &Case, planned: &Planned, seed: u64) -> Result<(), String> {
 fn kept(before: &str, after: &str, changes: &[Change]) -> Result<(), String> {
     let allowed: BTreeSet<String> = changes
         .iter()
-        .map(|change| {
-            let Target::Definition(path) = &change.target;
+        .filter_map(|change| {
+            let Target::Definition(path) = &change.target else {
+                return None;
+            };
             let pattern = path.pattern();
             let uri = "{http://libvirt.org/schemas/domain/qemu/1.0}";
             let pattern = pattern.replace("qemu:", uri);
-            pattern.trim_start_matches('/').replace("/text()", "")
+            Some(pattern.trim_start_matches('/').replace("/text()", ""))
         })
         .collect();
     let mut left: BTreeMap<String, usize> = BTreeMap::new();
@@ -452,7 +455,8 @@ fn edits(rule: &Rule, context: &Context<'_>) -> Vec<Edit> {
     if context.level(rule) != Level::Plan {
         return Vec::new();
     }
-    match (rule.evaluate)(context) {
+    let Evaluate::Vm(evaluate) = rule.evaluate else { return Vec::new() };
+    match evaluate(context) {
         Verdict::Change { edits, .. } => edits,
         _ => Vec::new(),
     }
@@ -461,11 +465,7 @@ fn edits(rule: &Rule, context: &Context<'_>) -> Vec<Edit> {
 /// A rule edits what it owns.
 fn owned(rule: &Rule, edit: &Edit) -> Result<(), String> {
     let pattern = edit.target.pattern();
-    let below = |own: &&str| {
-        let rest = pattern.strip_prefix(*own);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    match rule.owns.iter().any(below) {
+    match rule.may_edit(&pattern) {
         true => Ok(()),
         false => Err(format!("{} edits {pattern}, not its own", rule.id)),
     }

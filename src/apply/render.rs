@@ -18,10 +18,11 @@ pub fn render(
     let document = Document::parse(text)
         .map_err(|source| ApplyError::Definition { vm: vm.clone(), source })?;
     let edits: Vec<Edit> = changes_of(plan, vm)
-        .map(|change| match &change.target {
+        .filter_map(|change| match &change.target {
             Target::Definition(path) => {
-                Edit { target: path.clone(), to: change.to.clone() }
+                Some(Edit { target: path.clone(), to: change.to.clone() })
             }
+            _ => None,
         })
         .collect();
     document

@@ -45,7 +45,7 @@ pub fn misses<'p>(
     let given = Document::parse(given)?;
     let mut missed = Vec::new();
     for change in changes {
-        let Target::Definition(target) = &change.target;
+        let Target::Definition(target) = &change.target else { continue };
         let found = if has_position(target) {
             by_order(&written, &given, target, change.to.as_deref())
         } else {

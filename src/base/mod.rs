@@ -1,6 +1,7 @@
 //! Values: the numbers and names of the field, each with one parser and one spelling.
 
 mod digest;
+mod host_path;
 mod ids;
 mod memory;
 mod names;
@@ -10,6 +11,7 @@ mod set;
 mod xpath;
 
 pub use digest::Digest;
+pub use host_path::HostPath;
 pub use ids::{CellId, CpuId, NodeId, VcpuId};
 pub use memory::{Bytes, PageSize};
 pub use names::{DomainName, DomainUuid};

@@ -22,13 +22,14 @@ const STYLES: Styles = Styles::styled()
 Examples:
   vmtune plan vm1              what would make vm1 faster, and why
   vmtune apply                 make the changes of that plan
+  vmtune status                what of them still holds
   vmtune rollback              undo them
   vmtune explain hugepages     the reason behind one rule
 
 Exit codes:
   0  done                      4  apply failed and was rolled back
   1  error                     5  rollback is incomplete: act now
-  2  wrong usage               6  check has findings
+  2  wrong usage               6  check or status has findings
   3  changes are planned       7  refused: nothing fits
      (--detailed-exitcode)")]
 pub struct Args {
@@ -81,6 +82,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Make the changes of a plan; undone by `rollback`
     Apply(ApplyArgs),
+    /// Tell what of the applied plans still holds; change nothing
+    Status(StatusArgs),
     /// Undo a transaction, to the byte
     Rollback(RollbackArgs),
     /// Finish a transaction that was cut off
@@ -235,6 +238,26 @@ pub(super) struct ApplyArgs {
     /// Do not ask
     #[arg(short, long)]
     pub(super) yes: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  vmtune status                    all that was applied
+  vmtune status vm1 --format json  for a timer or a monitoring check
+
+Something has drifted: exit 6. What waits for a start or a boot has not.")]
+pub(super) struct StatusArgs {
+    /// The VMs, by name or UUID; all where none is named, and the host
+    #[arg(value_name = "VM")]
+    pub(super) vms: Vec<String>,
+    /// How to show it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: TextOrJson,
+    /// libvirt's URI [default: the one that the plan was made from]
+    #[arg(short, long, value_name = "URI")]
+    pub(super) connect: Option<String>,
 }
 
 /// Arguments of `rollback`.

@@ -24,7 +24,9 @@ mod rollback;
 mod screen;
 mod select;
 mod sources;
+mod standing;
 mod state;
+mod status;
 mod time;
 
 pub use args::Args;
@@ -44,6 +46,7 @@ pub fn run(args: &Args, screen: &mut Screen) -> Result<Done, CliError> {
         Command::Plan(args) => plan::run(args, verbose, screen),
         Command::Check(args) => check::run(args, screen),
         Command::Apply(args) => apply::run(args, verbose, screen),
+        Command::Status(args) => status::run(args, verbose, screen),
         Command::Rollback(args) => rollback::run(args, verbose, screen),
         Command::Resume(args) => rollback::run_resume(args, verbose, screen),
         Command::History(args) => history::run(args, screen),

@@ -19,10 +19,13 @@ pub enum RenderError {
 /// # Errors
 /// When the text is no definition, or two changes contradict each other.
 pub fn render(text: &str, changes: &[Change]) -> Result<String, RenderError> {
-    let edit = |change: &Change| {
-        let Target::Definition(target) = &change.target;
-        Edit { target: target.clone(), to: change.to.clone() }
+    let edit = |change: &Change| match &change.target {
+        Target::Definition(target) => {
+            Some(Edit { target: target.clone(), to: change.to.clone() })
+        }
+        // The host's own.
+        Target::Kernel(_) | Target::File(_) | Target::Argument { .. } => None,
     };
-    let edits: Vec<_> = changes.iter().map(edit).collect();
+    let edits: Vec<_> = changes.iter().filter_map(edit).collect();
     Ok(Document::parse(text)?.edit(&edits)?)
 }

@@ -98,6 +98,7 @@ pub(super) fn read(
         kernel: kernel::read(root),
         pci: pci::read(root, &topology.nodes, &interfaces),
         rdma: net::rdma(root, &interfaces),
+        settings: BTreeMap::new(),
         hypervisor: Fact::unknown("the hypervisor was not asked"),
         topology,
     })
@@ -124,6 +125,7 @@ fn of_hwloc(loaded: &hwloc::Loaded, name: &str) -> Result<Facts, CollectError> {
             release: loaded.info(&["OSRelease"]),
             command_line: Fact::unknown(&silent),
             boot_loader: Fact::unknown(&silent),
+            boot_arguments: Fact::unknown(&silent),
             modules: Fact::unknown(&silent),
             module_parameters: BTreeMap::new(),
             sysctls: BTreeMap::new(),
@@ -141,6 +143,7 @@ fn of_hwloc(loaded: &hwloc::Loaded, name: &str) -> Result<Facts, CollectError> {
         },
         pci: loaded.pci(),
         rdma: loaded.rdma(),
+        settings: BTreeMap::new(),
         hypervisor: Fact::unknown("the hypervisor was not asked"),
     })
 }

@@ -17,6 +17,7 @@
 //! | power | `/sys/devices/system/cpu/{cpufreq,cpu0/cpuidle}` |
 //! | irqbalance | `/proc/PID/comm` |
 //! | PCI functions | `/sys/bus/pci/devices` |
+//! | QEMU processes | `/proc/PID/{cmdline,task,numa_maps}`, apart from facts |
 //! | interfaces, RDMA | `/sys/class/{net,infiniband}` |
 //!
 //! An hwloc XML holds the topology, pool sizes, devices and names; a
@@ -43,6 +44,7 @@ mod log;
 mod memory;
 mod net;
 mod pci;
+pub mod process;
 mod root;
 mod source;
 pub mod text;

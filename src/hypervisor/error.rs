@@ -97,6 +97,16 @@ pub enum HypervisorError {
         /// What the hypervisor said.
         source: Cause,
     },
+    /// A thread stayed where it was.
+    #[error("pinning {thread} of {domain}")]
+    Pin {
+        /// The domain.
+        domain: DomainUuid,
+        /// The thread: "vCPU 3".
+        thread: String,
+        /// What the hypervisor said.
+        source: Cause,
+    },
     /// No page counts.
     #[error("reading the free pages of node {node}")]
     FreePages {
@@ -124,6 +134,7 @@ impl HypervisorError {
             | Self::List { source, .. }
             | Self::Read { source, .. }
             | Self::Define { source, .. }
+            | Self::Pin { source, .. }
             | Self::FreePages { source, .. }
             | Self::Capabilities { source, .. } => Some(source),
             Self::Name { .. }

@@ -8,9 +8,9 @@ use super::{
     Cause, CauseKind, DomainInfo, FreePages, Hypervisor, HypervisorError,
     Validate,
 };
-use crate::base::{Digest, DomainName, DomainUuid, NodeId, PageSize};
-use crate::model::Fact;
+use crate::base::{CpuSet, Digest, DomainName, DomainUuid, NodeId, PageSize};
 use crate::model::facts::HypervisorFacts;
+use crate::model::{Fact, Role};
 
 /// One thing that the fake was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Call {
     Live(DomainUuid),
     /// [`Hypervisor::define`], with the digest of the text.
     Define(DomainName, Digest, Validate),
+    /// [`Hypervisor::pin`]
+    Pin(DomainUuid, Role, CpuSet),
     /// [`Hypervisor::free_pages`]
     FreePages,
     /// [`Hypervisor::facts`]
@@ -245,6 +247,35 @@ impl Hypervisor for Fake {
         })
     }
 
+    /// The live definition has to have the pin already, as libvirt writes it.
+    fn pin(
+        &self,
+        domain: &DomainUuid,
+        thread: Role,
+        cpus: &CpuSet,
+    ) -> Result<(), HypervisorError> {
+        let call = Call::Pin(*domain, thread, cpus.clone());
+        let pinned = self.call(call, || {
+            let mut domains = self.domains.borrow_mut();
+            let live = domains.get_mut(domain).and_then(|d| d.live.as_mut());
+            let replaced = live.as_ref().and_then(|live| {
+                let (before, rest) = live.split_once(&place(thread))?;
+                let (_, after) = rest.split_once('\'')?;
+                Some(format!("{before}{}{cpus}'{after}", place(thread)))
+            });
+            match (live, replaced) {
+                (Some(live), Some(replaced)) => *live = replaced,
+                _ => return Err(Cause::new(CauseKind::Other, "no thread")),
+            }
+            Ok(())
+        });
+        pinned.map_err(|source| HypervisorError::Pin {
+            domain: *domain,
+            thread: thread.to_string(),
+            source,
+        })
+    }
+
     fn free_pages(
         &self,
         nodes: &[NodeId],
@@ -275,5 +306,16 @@ impl Hypervisor for Fake {
             uri: self.uri().into(),
             source,
         })
+    }
+}
+
+/// Returns what stands before the CPUs of a pin.
+fn place(thread: Role) -> String {
+    match thread {
+        Role::Vcpu(vcpu) => format!("<vcpupin vcpu='{vcpu}' cpuset='"),
+        Role::IoThread(id) => {
+            format!("<iothreadpin iothread='{id}' cpuset='")
+        }
+        Role::Vhost | Role::Emulator => "<emulatorpin cpuset='".into(),
     }
 }

@@ -9,11 +9,11 @@ use virt::sys;
 
 use super::{
     Cause, CauseKind, DomainInfo, FreePages, Hypervisor, HypervisorError,
-    Validate, capabilities,
+    Validate, capabilities, pin,
 };
-use crate::base::{DomainName, DomainUuid, NodeId, PageSize};
-use crate::model::Fact;
+use crate::base::{CpuSet, DomainName, DomainUuid, NodeId, PageSize};
 use crate::model::facts::HypervisorFacts;
+use crate::model::{Fact, Role};
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +161,21 @@ impl Hypervisor for Libvirt {
             .define_domain_xml_flags(text, flags)
             .map(drop)
             .map_err(|error| failed(cause(&error)))
+    }
+
+    fn pin(
+        &self,
+        domain: &DomainUuid,
+        thread: Role,
+        cpus: &CpuSet,
+    ) -> Result<(), HypervisorError> {
+        self.domain(domain)
+            .and_then(|found| pin::pin(&found, thread, cpus))
+            .map_err(|error| HypervisorError::Pin {
+                domain: *domain,
+                thread: thread.to_string(),
+                source: cause(&error),
+            })
     }
 
     fn free_pages(

@@ -7,6 +7,8 @@ pub mod fake;
 #[cfg(feature = "libvirt")]
 mod libvirt;
 mod names;
+#[cfg(feature = "libvirt")]
+mod pin;
 mod uri;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,8 @@ pub use libvirt::{Access, Libvirt};
 pub use names::find;
 pub use uri::is_remote;
 
-use crate::base::{DomainName, DomainUuid, NodeId, PageSize};
+use crate::base::{CpuSet, DomainName, DomainUuid, NodeId, PageSize};
+use crate::model::Role;
 use crate::model::facts::HypervisorFacts;
 
 /// A domain as a list shows it.
@@ -93,6 +96,18 @@ pub trait Hypervisor {
         domain: &DomainName,
         text: &str,
         validate: Validate,
+    ) -> Result<(), HypervisorError>;
+
+    /// Moves a thread of a running domain to these CPUs, until it stops. All
+    /// but vCPUs and I/O threads move together, as the emulator's.
+    ///
+    /// # Errors
+    /// When the domain does not run, or has no such thread.
+    fn pin(
+        &self,
+        domain: &DomainUuid,
+        thread: Role,
+        cpus: &CpuSet,
     ) -> Result<(), HypervisorError>;
 
     /// Returns how many pages of these sizes are free on these nodes.

@@ -15,6 +15,8 @@ pub(super) struct Ground<'a> {
     bare: Board,
     /// CPUs that are kept for the host.
     pub(super) housekeeping: CpuSet,
+    /// CPUs that VMs outside of the plan hold.
+    pub(super) others: CpuSet,
 }
 
 impl<'a> Ground<'a> {
@@ -61,17 +63,14 @@ impl<'a> Ground<'a> {
             .map(|domain| Held::by(domain, topology, policy))
             .fold(Held::default(), |all, one| all.and(&one));
         let none = Held::default();
+        let held = all(false);
+        let others = held.cpus.clone();
         Self {
             facts,
-            board: Board::of(
-                facts,
-                kept.clone(),
-                &all(false),
-                &all(true),
-                &returned,
-            ),
+            board: Board::of(facts, kept.clone(), &held, &all(true), &returned),
             bare: Board::of(facts, kept.clone(), &none, &none, &none),
             housekeeping: kept,
+            others,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::definition::xml::Document;
 use crate::model::facts::Facts;
 use crate::model::policy::{Level, Policy};
 use crate::model::{Advice, Change, Missing, Plan, Target, VmPlacement};
-use crate::rules::{Context, Edit, RULES, Rule, Verdict};
+use crate::rules::{Context, Edit, Evaluate, RULES, Rule, Verdict};
 
 /// Longest piece of a definition that a plan repeats as what stood there.
 const SHOWN: usize = 160;
@@ -29,84 +29,148 @@ pub(super) fn changes(
     plan: &mut Plan,
 ) -> Result<String, PlanError> {
     let domain = &subject.domain;
-    let vm = domain.name.to_string();
     let unreadable = |error: &dyn std::fmt::Display| {
         PlanError::Edit(domain.name.clone(), error.to_string())
     };
     let document =
         Document::parse(&subject.text).map_err(|e| unreadable(&e))?;
-    let context = Context { facts, domain, policy, placement };
+    let live = subject.live.as_ref();
+    let context = Context { facts, domain, live, policy, placement };
     let first = plan.changes.len();
-    let mut owners: BTreeMap<XmlPath, (&str, Option<String>)> = BTreeMap::new();
+    let mut merge = Merge::new(policy, Some(domain.name.to_string()), plan);
     for rule in RULES {
-        let level = level(rule, policy);
-        if level == Level::Off {
-            continue;
-        }
-        let say = |text: String| Advice {
-            rule: rule.id.to_owned(),
-            vm: Some(vm.clone()),
-            text,
-        };
-        match (rule.evaluate)(&context) {
-            Verdict::Satisfied(_) | Verdict::NotApplicable(_) => {}
-            Verdict::Advise(texts) => {
-                plan.advice.extend(texts.into_iter().map(say));
-            }
-            Verdict::Unknown { fact, why } => plan.unknown.push(Missing {
-                rule: rule.id.to_owned(),
-                vm: Some(vm.clone()),
-                fact: fact.to_owned(),
-                why,
-            }),
-            Verdict::Change { edits, advice } => {
-                plan.advice.extend(advice.into_iter().map(say));
-                for edit in edits {
-                    let Some(change) = change(&document, rule, &vm, edit)
-                    else {
-                        continue;
-                    };
-                    if level == Level::Advise {
-                        plan.advice.push(say(as_advice(&change)));
-                        continue;
-                    }
-                    let Target::Definition(path) = &change.target;
-                    let owned = (rule.id, change.to.clone());
-                    match owners.insert(path.clone(), owned) {
-                        None => plan.changes.push(change),
-                        Some((_, to)) if to == change.to => {}
-                        Some((other, _)) => {
-                            return Err(PlanError::Conflict(
-                                other.to_owned(),
-                                rule.id.to_owned(),
-                                path.to_string(),
-                            ));
-                        }
-                    }
-                }
-            }
+        let Evaluate::Vm(evaluate) = rule.evaluate else { continue };
+        if merge.level(rule) != Level::Off {
+            let standing = |target: &Target| match target {
+                Target::Definition(path) => Ok(standing(&document, path)),
+                _ => Err("a rule for VMs does not change the host".into()),
+            };
+            merge.take(rule, evaluate(&context), &standing)?;
         }
     }
     definition::render(&subject.text, &plan.changes[first..])
         .map_err(|e| unreadable(&e))
 }
 
-/// Fills in what stands at the place; `None` where the edit changes nothing.
+/// Collects what rules say of one VM or of the host.
+pub(super) struct Merge<'p> {
+    policy: &'p Policy,
+    vm: Option<String>,
+    plan: &'p mut Plan,
+    owners: BTreeMap<Target, (&'static str, Option<String>)>,
+}
+
+/// Tells what stands at a place, or why that is not known.
+pub(super) type Standing<'s> =
+    &'s dyn Fn(&Target) -> Result<Option<String>, String>;
+
+impl<'p> Merge<'p> {
+    pub(super) const fn new(
+        policy: &'p Policy,
+        vm: Option<String>,
+        plan: &'p mut Plan,
+    ) -> Self {
+        Self { policy, vm, plan, owners: BTreeMap::new() }
+    }
+
+    /// Returns what a rule may do.
+    pub(super) fn level(&self, rule: &Rule) -> Level {
+        level(rule, self.policy)
+    }
+
+    /// Adds what a rule says to the plan.
+    pub(super) fn take(
+        &mut self,
+        rule: &'static Rule,
+        verdict: Verdict,
+        standing: Standing<'_>,
+    ) -> Result<(), PlanError> {
+        match verdict {
+            Verdict::Satisfied(_) | Verdict::NotApplicable(_) => {}
+            Verdict::Advise(texts) => self.advise(rule, texts),
+            Verdict::Unknown { fact, why } => {
+                self.missing(rule, fact.to_owned(), why);
+            }
+            Verdict::Change { edits, advice } => {
+                self.advise(rule, advice);
+                for edit in edits {
+                    self.edit(rule, edit, standing)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn edit(
+        &mut self,
+        rule: &'static Rule,
+        edit: Edit,
+        standing: Standing<'_>,
+    ) -> Result<(), PlanError> {
+        let from = match standing(&edit.target) {
+            Ok(from) => from,
+            Err(why) => {
+                self.missing(rule, edit.target.to_string(), why);
+                return Ok(());
+            }
+        };
+        let Some(change) = change(rule, self.vm.clone(), edit, from) else {
+            return Ok(());
+        };
+        if self.level(rule) == Level::Advise {
+            self.advise(rule, vec![as_advice(&change)]);
+            return Ok(());
+        }
+        let owned = (rule.id, change.to.clone());
+        match self.owners.insert(change.target.clone(), owned) {
+            None => self.plan.changes.push(change),
+            Some((_, to)) if to == change.to => {}
+            Some((other, _)) => {
+                return Err(PlanError::Conflict(
+                    other.to_owned(),
+                    rule.id.to_owned(),
+                    change.target.to_string(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn advise(&mut self, rule: &Rule, texts: Vec<String>) {
+        let say = |text| Advice {
+            rule: rule.id.to_owned(),
+            vm: self.vm.clone(),
+            text,
+        };
+        self.plan.advice.extend(texts.into_iter().map(say));
+    }
+
+    fn missing(&mut self, rule: &Rule, fact: String, why: String) {
+        let (rule, vm) = (rule.id.to_owned(), self.vm.clone());
+        self.plan.unknown.push(Missing { rule, vm, fact, why });
+    }
+}
+
+/// Makes a change of an edit; `None` where it changes nothing.
 fn change(
-    document: &Document,
     rule: &Rule,
-    vm: &str,
+    vm: Option<String>,
     edit: Edit,
+    from: Option<String>,
 ) -> Option<Change> {
-    let from = standing(document, &edit.target);
-    let same = match (&edit.target.leaf, &from, &edit.to) {
-        (Leaf::Element, from, to) => from.is_some() == to.is_some(),
-        (_, from, to) => from == to,
+    let is_element = matches!(
+        &edit.target,
+        Target::Definition(path) if path.leaf == Leaf::Element
+    );
+    let same = if is_element {
+        from.is_some() == edit.to.is_some()
+    } else {
+        from == edit.to
     };
     (!same).then(|| Change {
         rule: rule.id.to_owned(),
-        vm: Some(vm.to_owned()),
-        target: Target::Definition(edit.target),
+        vm,
+        target: edit.target,
         from,
         to: edit.to,
         because: edit.because,

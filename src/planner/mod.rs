@@ -4,6 +4,7 @@ mod because;
 pub mod check;
 mod fingerprint;
 mod ground;
+mod host;
 mod judge;
 mod merge;
 mod refusal;
@@ -149,6 +150,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
             bound: solution.bounds[at],
         });
     }
+    host::changes(inputs, &ground.others, &mut plan)?;
     judge::judge(inputs, &definitions, &mut plan)?;
     Ok(Planned { plan, definitions })
 }

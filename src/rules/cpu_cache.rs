@@ -5,7 +5,7 @@
 //! own for each die, or hands out what the host's CPUID says; the latter is
 //! true only where cores and dies of the guest are cores and L3s of the host.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
 use crate::model::domain::{CpuArgument, CpuMode};
 use crate::model::guest;
@@ -43,7 +43,7 @@ pub const RULE: Rule = Rule {
         "/domain/features/kvm/hidden",
         "/domain/qemu:commandline",
     ],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

@@ -4,7 +4,7 @@
 //! name leaves instructions unused, and is right for a VM that migrates among
 //! different hosts. Under software emulation there is no host CPU to hand out.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
 use crate::model::domain::CpuMode;
 use crate::model::guest;
@@ -36,7 +36,7 @@ pub const RULE: Rule = Rule {
         "/domain/cpu/model",
         "/domain/cpu/vendor",
     ],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

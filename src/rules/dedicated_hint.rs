@@ -4,7 +4,7 @@
 //! it halts, as on hardware. Without CPUs of its own it then spins for a lock
 //! whose holder does not run.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
 use crate::model::guest;
 use crate::model::policy::Level;
@@ -27,7 +27,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/features/kvm/hint-dedicated"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

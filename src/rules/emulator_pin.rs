@@ -4,8 +4,9 @@
 //! threads of the VM run where the emulator is pinned. On a vCPU's CPU they
 //! take its time just when the guest does I/O.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
+use crate::model::Role;
 use crate::model::policy::{Level, Pins};
 
 /// The rule; see the module.
@@ -27,7 +28,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/cputune/emulatorpin"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {
@@ -43,7 +44,8 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
     if given != Some(wanted) {
         let place = XmlPath::domain().child("cputune").child("emulatorpin");
         let target = place.attribute("cpuset");
-        edits.push(Edit::set(target, wanted.to_string(), because(cx)));
+        let edit = Edit::set(target, wanted.to_string(), because(cx));
+        edits.push(edit.at(cx.pin_stage(Role::Emulator)));
     }
     let mut advice = Vec::new();
     let isolated = cx.facts.topology.isolated.value();

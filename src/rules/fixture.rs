@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Rule, Verdict};
+use super::{Context, Evaluate, Rule, Verdict};
 use crate::base::{Bytes, CellId, CpuId, CpuSet, Digest, NodeId, VcpuId};
 use crate::model::domain::{
     CpuElement, CpuMode, Cputune, Devices, Domain, MemoryAmounts, Numatune,
@@ -18,6 +18,7 @@ use crate::model::{CellPlacement, Fact, VmPlacement};
 pub(super) struct Case {
     pub(super) facts: Facts,
     pub(super) domain: Domain,
+    pub(super) live: Option<Domain>,
     pub(super) policy: Policy,
     pub(super) placement: VmPlacement,
 }
@@ -37,7 +38,7 @@ impl Case {
         let vcpus = u32::try_from(cpus.len()).unwrap();
         let placement = placement(&facts, cpus, threads);
         let policy = Policy::default();
-        Self { facts, domain: domain(vcpus), policy, placement }
+        Self { facts, domain: domain(vcpus), live: None, policy, placement }
     }
 
     /// The VM's `<cpu>`, made where there is none.
@@ -52,9 +53,13 @@ impl Case {
     }
 
     pub(super) fn verdict(&self, rule: &Rule) -> Verdict {
-        (rule.evaluate)(&Context {
+        let Evaluate::Vm(evaluate) = rule.evaluate else {
+            panic!("{} is a rule for the host", rule.id);
+        };
+        evaluate(&Context {
             facts: &self.facts,
             domain: &self.domain,
+            live: self.live.as_ref(),
             policy: &self.policy,
             placement: &self.placement,
         })
@@ -169,6 +174,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
             release: Fact::unknown(unread()),
             command_line: Fact::unknown(unread()),
             boot_loader: Fact::unknown(unread()),
+            boot_arguments: Fact::unknown("made up"),
             modules: Fact::unknown(unread()),
             module_parameters: BTreeMap::new(),
             sysctls: BTreeMap::new(),
@@ -186,6 +192,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
         },
         pci: Fact::unknown(unread()),
         rdma: Fact::unknown(unread()),
+        settings: BTreeMap::new(),
         hypervisor: Fact::unknown(unread()),
     }
 }

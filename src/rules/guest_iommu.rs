@@ -8,7 +8,7 @@
 //! removed: the guest may be set up for it. What keeps such a guest from
 //! starting is mended in any case.
 
-use super::{Context, Edit, Group, Rule, Verdict, at};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::Bytes;
 use crate::model::domain::IommuDevice;
 use crate::model::policy::{GuestIommu, Level};
@@ -35,7 +35,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/devices/iommu", "/domain/features/ioapic"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

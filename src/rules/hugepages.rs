@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Context, Edit, Group, Rule, Verdict, at};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::{CellId, IdSet, NodeId, PageSize};
 use crate::model::Fact;
 use crate::model::domain::BackingPage;
@@ -31,7 +31,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/memoryBacking/hugepages"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

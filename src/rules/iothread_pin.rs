@@ -4,8 +4,9 @@
 //! must not run where a vCPU does. Whether a VM has I/O threads, and which
 //! disks they serve, is the user's: this rule pins those that exist.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
+use crate::model::Role;
 use crate::model::policy::{Level, Pins};
 
 /// The rule; see the module.
@@ -25,7 +26,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/cputune/iothreadpin"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {
@@ -48,7 +49,8 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
             cx.placement.cpus()
         );
         let target = pin(id).attribute("cpuset");
-        edits.push(Edit::set(target, wanted.to_string(), because));
+        let edit = Edit::set(target, wanted.to_string(), because);
+        edits.push(edit.at(cx.pin_stage(Role::IoThread(id))));
     }
     for &id in pins.keys().filter(|id| !domain.iothreads.contains(id)) {
         let because = format!("the VM has no I/O thread {id}");

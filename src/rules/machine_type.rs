@@ -5,7 +5,7 @@
 //! its devices move to other addresses, so that interfaces get other names
 //! and Windows asks for activation. Advice only.
 
-use super::{Context, Group, Rule, Verdict};
+use super::{Context, Evaluate, Group, Rule, Verdict};
 use crate::model::domain::{Controller, Hostdev};
 use crate::model::policy::Level;
 
@@ -26,7 +26,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Advise,
     owns: &["/domain/os/type/@machine"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 /// The first version whose guests see a third-level cache.

@@ -6,7 +6,7 @@
 //! or virtiofs device of the guest's memory, or that quietly put ordinary
 //! memory into a file on the host's disk.
 
-use super::{Context, Edit, Group, Rule, Verdict, at};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::XmlPath;
 use crate::model::Fact;
 use crate::model::domain::{GuestCell, MemoryBacking};
@@ -38,7 +38,7 @@ pub const RULE: Rule = Rule {
         "/domain/memoryBacking/allocation",
         "/domain/memoryBacking/discard",
     ],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

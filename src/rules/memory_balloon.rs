@@ -6,7 +6,7 @@
 //! that nobody gains. libvirt adds a balloon wherever the definition does
 //! not say `none`.
 
-use super::{Context, Edit, Group, Rule, Verdict, at};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::model::policy::Level;
 
 /// The rule.
@@ -27,7 +27,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/devices/memballoon", "/domain/currentMemory"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

@@ -106,11 +106,7 @@ impl Case {
         };
         for edit in edits {
             let place = edit.target.pattern();
-            let owned = |own: &&str| {
-                let below = place.strip_prefix(*own);
-                below.is_some_and(|b| b.is_empty() || b.starts_with('/'))
-            };
-            assert!(rule.owns.iter().any(owned), "{place} is not owned");
+            assert!(rule.may_edit(&place), "{place} is not owned");
             assert!(!edit.because.is_empty(), "{place} without a reason");
         }
         self.edits(rule)

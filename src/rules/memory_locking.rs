@@ -7,7 +7,7 @@
 //! kills the guest. Too low it does harm either way, and is raised or taken
 //! away.
 
-use super::{Context, Edit, Group, Rule, Verdict, at};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::Bytes;
 use crate::model::policy::Level;
 
@@ -31,7 +31,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/memoryBacking/locked", "/domain/memtune/hard_limit"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 /// What libvirt adds to the guest's memory for the I/O memory of its devices;

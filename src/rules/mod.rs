@@ -8,11 +8,11 @@ mod fixture;
 #[cfg(test)]
 mod memory_fixture;
 
-use crate::base::{CellId, IdSet, XmlPath};
+use crate::base::{CellId, CpuSet, IdSet, NodeSet, XmlPath};
 use crate::model::domain::{BackingPage, Domain};
 use crate::model::facts::Facts;
 use crate::model::policy::{GuestIommu, Level, Pages, Policy};
-use crate::model::{Stage, VmPlacement};
+use crate::model::{Role, Stage, Target, VmPlacement};
 
 pub mod cpu_cache;
 pub mod cpu_model;
@@ -52,10 +52,38 @@ pub struct Rule {
     /// What it may do unless the policy says otherwise.
     pub level: Level,
     /// The places that it may edit, as [`XmlPath::pattern`]s; an element
-    /// stands for all below it. No two rules own the same place.
+    /// stands for all below it. Of the host: paths, with `*` for a part that
+    /// differs, and `#NAME` for an argument of the kernel, whichever file
+    /// keeps it. No two rules own the same place.
     pub owns: &'static [&'static str],
     /// Decides.
-    pub evaluate: fn(&Context<'_>) -> Verdict,
+    pub evaluate: Evaluate,
+}
+
+/// How a rule decides.
+#[derive(Debug, Clone, Copy)]
+pub enum Evaluate {
+    /// For one VM after the other.
+    Vm(fn(&Context<'_>) -> Verdict),
+    /// Once for the host, when it is known where all VMs go.
+    Host(fn(&HostContext<'_>) -> Verdict),
+}
+
+impl Rule {
+    /// Returns whether the rule may edit a place, given as
+    /// [`Target::pattern`].
+    #[must_use]
+    pub fn may_edit(&self, pattern: &str) -> bool {
+        let part = |(own, part): (&str, &str)| own == "*" || own == part;
+        self.owns.iter().any(|own| {
+            let mut parts = pattern.split('/');
+            let covers = own.split('/').all(|own| {
+                parts.next().is_some_and(|there| part((own, there)))
+            });
+            // An element stands for all below it; a file for itself.
+            covers && (own.starts_with("/domain") || parts.next().is_none())
+        })
+    }
 }
 
 /// What a rule is about; the order of the report.
@@ -67,6 +95,12 @@ pub enum Group {
     GuestMemory,
     /// The guest's machine and devices.
     GuestIo,
+    /// The host's CPUs: who may use them, and how fast they are.
+    HostCpu,
+    /// The host's memory: page pools, and what the kernel does with pages.
+    HostMemory,
+    /// The host's IOMMU, interrupts and devices.
+    HostIo,
 }
 
 /// What a rule may look at.
@@ -76,10 +110,50 @@ pub struct Context<'a> {
     pub facts: &'a Facts,
     /// The VM as it was read.
     pub domain: &'a Domain,
+    /// The definition that it runs by, where it runs.
+    pub live: Option<&'a Domain>,
     /// The policy for this VM, its own table laid over the general keys.
     pub policy: &'a Policy,
     /// Where the VM goes.
     pub placement: &'a VmPlacement,
+}
+
+/// What a rule for the host may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct HostContext<'a> {
+    /// The host.
+    pub facts: &'a Facts,
+    /// The policy, without the tables of single VMs.
+    pub policy: &'a Policy,
+    /// CPUs that are kept for the host.
+    pub housekeeping: &'a CpuSet,
+    /// The VMs of the plan, sorted by name.
+    pub vms: &'a [HostedVm<'a>],
+    /// CPUs that VMs outside of the plan have to themselves.
+    pub others: &'a CpuSet,
+}
+
+/// A VM of the plan, as a rule for the host sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct HostedVm<'a> {
+    /// The VM as it was read.
+    pub domain: &'a Domain,
+    /// The policy for it, its own table laid over the general keys.
+    pub policy: &'a Policy,
+    /// Where it goes.
+    pub placement: &'a VmPlacement,
+}
+
+impl HostContext<'_> {
+    /// Returns the CPUs that VMs have to themselves, those of the plan and
+    /// all others.
+    #[must_use]
+    pub fn exclusive_cpus(&self) -> CpuSet {
+        let planned = self.vms.iter().filter(|vm| vm.placement.exclusive);
+        planned.fold(self.others.clone(), |all, vm| {
+            all.union(&vm.placement.cpus()).union(&vm.placement.reserved)
+        })
+    }
 }
 
 impl Context<'_> {
@@ -119,6 +193,37 @@ impl Context<'_> {
         self.level(&hugepages::RULE) == Level::Plan
             && !pages.is_empty()
             && pages.iter().all(goes)
+    }
+
+    /// Returns when a pin of this thread can take effect. A VM that runs is
+    /// moved at once where its memory is bound to the planned nodes already;
+    /// otherwise its CPUs would leave its memory behind.
+    #[must_use]
+    pub fn pin_stage(&self, thread: Role) -> Stage {
+        let moves = self.live.is_some_and(|live| {
+            let there = match thread {
+                Role::Vcpu(vcpu) => {
+                    vcpu.0 < live.current_vcpus.unwrap_or(live.vcpus)
+                }
+                Role::IoThread(id) => live.iothreads.contains(&id),
+                Role::Vhost | Role::Emulator => true,
+            };
+            let bound = live.numatune.memory.as_ref().filter(|memory| {
+                matches!(memory.mode.as_deref(), None | Some("strict"))
+            });
+            let cells = self.placement.cells.iter().all(|cell| {
+                let own = live.numatune.memnodes.get(&cell.id);
+                let nodes = match own {
+                    Some(own) => Some(&own.nodeset),
+                    None => bound.and_then(|memory| memory.nodeset.as_ref()),
+                };
+                nodes.is_some_and(|nodes| {
+                    *nodes == NodeSet::from(cell.memory_node)
+                })
+            });
+            there && cells
+        });
+        if moves { Stage::Now } else { Stage::VmStart }
     }
 
     /// Returns whether the guest needs an IOMMU of its own: the policy wants
@@ -185,11 +290,11 @@ impl Verdict {
     }
 }
 
-/// One edit of a definition, before the planner knows what stands there.
+/// One edit, before the planner knows what stands there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     /// Where.
-    pub target: XmlPath,
+    pub target: Target,
     /// What shall stand there; `None` to take it away; empty for an element
     /// that has only to be there.
     pub to: Option<String>,
@@ -205,12 +310,12 @@ impl Edit {
     /// Sets the attribute or text at a place, at the next start of the VM.
     #[must_use]
     pub fn set(
-        target: XmlPath,
+        target: impl Into<Target>,
         to: impl Into<String>,
         because: impl Into<String>,
     ) -> Self {
         Self {
-            target,
+            target: target.into(),
             to: Some(to.into()),
             because: because.into(),
             stage: Stage::VmStart,
@@ -220,14 +325,27 @@ impl Edit {
 
     /// Makes sure that an element is there.
     #[must_use]
-    pub fn ensure(target: XmlPath, because: impl Into<String>) -> Self {
+    pub fn ensure(
+        target: impl Into<Target>,
+        because: impl Into<String>,
+    ) -> Self {
         Self::set(target, "", because)
     }
 
     /// Takes an element or an attribute away.
     #[must_use]
-    pub fn remove(target: XmlPath, because: impl Into<String>) -> Self {
+    pub fn remove(
+        target: impl Into<Target>,
+        because: impl Into<String>,
+    ) -> Self {
         Self { to: None, ..Self::set(target, "", because) }
+    }
+
+    /// Says when it takes effect, where that is not the VM's next start.
+    #[must_use]
+    pub const fn at(mut self, stage: Stage) -> Self {
+        self.stage = stage;
+        self
     }
 
     /// Says what the edit costs in safety.

@@ -5,7 +5,7 @@
 //! a wider door into the host's kernel. Whether it is wanted is not for a
 //! tuner to decide: this rule says how it stands.
 
-use super::{Context, Group, Rule, Verdict};
+use super::{Context, Evaluate, Group, Rule, Verdict};
 use crate::model::domain::CpuMode;
 use crate::model::guest;
 use crate::model::policy::Level;
@@ -28,7 +28,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Advise,
     owns: &[],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

@@ -4,7 +4,7 @@
 //! memory is near which of its CPUs. A guest on one node needs none, and what
 //! cells it has stay, where they add up.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::{Bytes, CellId, VcpuSet, XmlPath};
 use crate::model::CellPlacement;
 use crate::model::domain::GuestCell;
@@ -31,7 +31,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/cpu/numa"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

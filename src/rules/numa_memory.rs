@@ -6,7 +6,7 @@
 //! `strict` makes the node a promise. It hurts where the node is full: the
 //! guest does not start, or the kernel kills it, instead of becoming slow.
 
-use super::{Context, Edit, Group, Rule, Verdict, at};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::NodeSet;
 use crate::model::CellPlacement;
 use crate::model::domain::Memnode;
@@ -30,7 +30,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Plan,
     owns: &["/domain/numatune"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 /// What libvirt reads where an element has no `mode`.

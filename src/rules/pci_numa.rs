@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Edit, Group, Rule, Verdict, at};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::{CellId, PciAddress, XmlPath};
 use crate::model::Fact;
 use crate::model::domain::{Controller, Hostdev};
@@ -36,7 +36,7 @@ pub const RULE: Rule = Rule {
         "/domain/devices/hostdev/address",
         "/domain/devices/interface/address",
     ],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 /// Root ports that are put on one expander bus: one for each of its slots.

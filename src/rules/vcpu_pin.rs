@@ -4,8 +4,9 @@
 //! with whom the placement says. Which CPU it is, is the placement's decision;
 //! this rule writes it down and clears away what contradicts it.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::{CpuSet, VcpuId, XmlPath};
+use crate::model::Role;
 use crate::model::policy::{Level, Pins};
 
 /// The rule; see the module.
@@ -32,7 +33,7 @@ pub const RULE: Rule = Rule {
         "/domain/vcpu/@cpuset",
         "/domain/vcpu/@placement",
     ],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {
@@ -80,7 +81,8 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
         if pins.get(&id) != Some(wanted) && id.0 < domain.vcpus {
             let to = wanted.to_string();
             let target = pin(id).attribute("cpuset");
-            edits.push(Edit::set(target, to, because(cx, wanted)));
+            let edit = Edit::set(target, to, because(cx, wanted));
+            edits.push(edit.at(cx.pin_stage(Role::Vcpu(id))));
         }
     }
     for id in pins.keys().filter(|id| id.0 >= domain.vcpus) {
@@ -135,9 +137,9 @@ mod tests {
     use super::super::fixture::{Case, cpus};
     use super::*;
     use crate::base::NodeId;
-    use crate::model::Fact;
     use crate::model::domain::{Hostdev, MemoryPolicy};
     use crate::model::facts::{PciClass, PciFunction};
+    use crate::model::{Fact, Stage};
 
     fn pinned(pins: &[u32]) -> Case {
         let mut case = Case::amd(pins, 1);
@@ -234,5 +236,39 @@ mod tests {
         let pin = (VcpuId(0), "3".parse().unwrap());
         case.domain.cputune.vcpupin.extend([pin]);
         assert!(matches!(case.verdict(&RULE), Verdict::NotApplicable(_)));
+    }
+
+    #[test]
+    fn a_vm_that_runs_is_moved_at_once_where_its_memory_is() {
+        let mut case = Case::amd(&[0, 1], 1);
+        let stages = |case: &Case| -> Vec<Stage> {
+            let Verdict::Change { edits, .. } = case.verdict(&RULE) else {
+                panic!("no change");
+            };
+            let pins = edits
+                .iter()
+                .filter(|edit| edit.target.to_string().contains("vcpupin"));
+            pins.map(|edit| edit.stage).collect()
+        };
+        assert_eq!(stages(&case), [Stage::VmStart; 2]);
+        let mut live = case.domain.clone();
+        case.live = Some(live.clone());
+        // Nobody knows where its memory is.
+        assert_eq!(stages(&case), [Stage::VmStart; 2]);
+        live.numatune.memory = Some(MemoryPolicy {
+            mode: Some("strict".into()),
+            nodeset: Some("0".parse().unwrap()),
+            placement: None,
+        });
+        case.live = Some(live.clone());
+        assert_eq!(stages(&case), [Stage::Now; 2]);
+        // The second vCPU is not there yet.
+        live.current_vcpus = Some(1);
+        case.live = Some(live.clone());
+        assert_eq!(stages(&case), [Stage::Now, Stage::VmStart]);
+        live.numatune.memory.as_mut().unwrap().nodeset =
+            Some("1".parse().unwrap());
+        case.live = Some(live);
+        assert_eq!(stages(&case), [Stage::VmStart; 2]);
     }
 }

@@ -3,7 +3,7 @@
 //! A quota stops a vCPU for the rest of each period once it has used its
 //! share. On a CPU that is the VM's alone the time is lost to everybody.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
 use crate::model::policy::Level;
 
@@ -30,7 +30,7 @@ pub const RULE: Rule = Rule {
         "/domain/cputune/global_period",
         "/domain/cputune/global_quota",
     ],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

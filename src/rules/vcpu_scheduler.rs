@@ -5,7 +5,7 @@
 //! own threads there, and the host stalls. So this rule sets it only where the
 //! policy asks for it and the CPUs are isolated, and warns of what is there.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::{CpuSet, VcpuId, VcpuSet, XmlPath};
 use crate::model::policy::Level;
 
@@ -26,7 +26,7 @@ pub const RULE: Rule = Rule {
     ],
     level: Level::Advise,
     owns: &["/domain/cputune/vcpusched"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

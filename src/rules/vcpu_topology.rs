@@ -4,7 +4,7 @@
 //! who shares what. It helps where it is true, and misleads where it is not:
 //! it follows the pins, never the other way round.
 
-use super::{Context, Edit, Group, Rule, Verdict};
+use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
 use crate::model::domain::{CpuMode, CpuTopology};
 use crate::model::guest;
@@ -32,7 +32,7 @@ pub const RULE: Rule = Rule {
     ],
     level: crate::model::policy::Level::Plan,
     owns: &["/domain/cpu/topology", "/domain/cpu/feature"],
-    evaluate,
+    evaluate: Evaluate::Vm(evaluate),
 };
 
 fn evaluate(cx: &Context<'_>) -> Verdict {

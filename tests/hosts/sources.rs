@@ -3,9 +3,11 @@
 use std::error::Error as _;
 use std::fs;
 
-use vmtune::base::PageSize;
+use vmtune::base::{NodeId, PageSize};
 use vmtune::host::{self, CollectError, Source};
 use vmtune::model::facts::Facts;
+
+use crate::machine::Machine;
 
 fn of_xml(text: &str) -> Result<Facts, CollectError> {
     let (name, text) = ("a.xml".into(), text.into());
@@ -148,4 +150,20 @@ fn this_machine_as_it_was_once() {
     assert_eq!(facts.kernel.iommu.enabled.value(), Some(&false));
     let functions = facts.pci.value().unwrap();
     assert!(functions.iter().any(|f| f.interfaces == ["eth0"]));
+}
+
+#[test]
+fn an_only_node_has_a_distance_though_hwloc_writes_none() {
+    let folder = crate::scratch();
+    let machine = Machine::new(folder.path(), "one-node");
+    let xml = include_str!("small-vm/hwloc.xml");
+    machine.file("hwloc.xml", xml.trim_end());
+    let distance = |machine: &Machine| {
+        let facts = crate::facts(&machine.dir);
+        let distances = &facts.topology.nodes[0].distances;
+        distances.value().map(|all| all[&NodeId(0)])
+    };
+    assert_eq!(distance(&machine), None);
+    machine.file("sys/devices/system/node/node0/distance", 10);
+    assert_eq!(distance(&machine), Some(10));
 }

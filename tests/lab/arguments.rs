@@ -13,7 +13,8 @@ const USAGE: &str = "usage: cargo test --test lab -- [WHAT...]
   all               every scenario on every shape, each once
   SCENARIO, SHAPE, SCENARIO@SHAPE
                     those alone
-  faults            does what a scenario can do wrong, to see the judge find it
+  faults [SCENARIO...]
+                    does what a scenario can do wrong, to see the judge find it
   list              what there is
   shell SHAPE       a prompt in such a host; `exit` ends it
   kernel            fetches the kernel, and nothing else";
@@ -68,7 +69,7 @@ pub(crate) fn read(arguments: Vec<String>) -> Result<Wish> {
         _ if arguments.iter().any(|word| word == "--help") => Ok(Wish::Usage),
         [] => Ok(Wish::Run(runs(|_, shape| shape == TOUR)?)),
         ["all"] => Ok(Wish::Run(runs(|_, _| true)?)),
-        ["faults"] => Ok(Wish::Run(faults())),
+        ["faults", of @ ..] => Ok(Wish::Run(faults(of))),
         ["list"] => Ok(Wish::List),
         ["kernel"] => Ok(Wish::Kernel),
         ["inside"] => Ok(Wish::Inside),
@@ -120,8 +121,13 @@ fn runs(wanted: impl Fn(&str, &str) -> bool) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-fn faults() -> Vec<Run> {
-    let all = SCENARIOS.into_iter().flat_map(|scenario| {
+/// Returns a run for each fault of these scenarios, of all where none is
+/// named.
+fn faults(of: &[&str]) -> Vec<Run> {
+    let wanted = SCENARIOS
+        .into_iter()
+        .filter(|one| of.is_empty() || of.contains(&one.name));
+    let all = wanted.flat_map(|scenario| {
         scenario.faults.iter().map(move |fault| (scenario, fault))
     });
     let run = |(scenario, fault): (_, &'static Fault)| Run {

@@ -11,6 +11,7 @@ argument() {
 
 if [[ $$ == 1 ]]; then
     mkdir -p /dev/pts /dev/shm /dev/hugepages /run/lock /run/libvirt
+    ln -s /proc/self/fd /dev/fd
     mount -t devpts -o gid=5,mode=620 none /dev/pts
     mount -t tmpfs none /dev/shm
     mount -t hugetlbfs -o pagesize=2M none /dev/hugepages

@@ -1,5 +1,6 @@
 //! What came back from a host, and what is said of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -75,6 +76,27 @@ impl Judge {
     ) {
         self.holds(what, found == expected, || {
             format!("found {found:?}\n    expected {expected:?}")
+        });
+    }
+    /// Says that things have to be the same one by one, and that there are
+    /// any; tells of those that are not.
+    pub(crate) fn each<K: Ord + Debug, T: PartialEq + Debug>(
+        &mut self,
+        what: &str,
+        found: &BTreeMap<K, T>,
+        expected: &BTreeMap<K, T>,
+    ) {
+        let keys: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
+        let differ = keys.iter().filter(|k| found.get(k) != expected.get(k));
+        let faults: Vec<_> = differ
+            .map(|key| {
+                let (found, expected) = (found.get(key), expected.get(key));
+                format!("{key:?}: found {found:?}, expected {expected:?}")
+            })
+            .collect();
+        let what = format!("{what} ({})", expected.len());
+        self.holds(what, faults.is_empty() && !expected.is_empty(), || {
+            faults.join("\n    ")
         });
     }
 }

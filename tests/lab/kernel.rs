@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 
 /// What lab hosts and their guests load, by the names that modprobe takes.
-const MODULES: [&str; 31] = [
+const MODULES: [&str; 34] = [
     "9p",
     "9pnet_virtio",
     "overlay",
@@ -41,6 +41,9 @@ const MODULES: [&str; 31] = [
     "cpuid",
     "nf_tables",
     "sch_ingress",
+    "cls_flower",
+    "act_gact",
+    "act_mirred",
 ];
 
 /// A kernel and its modules.
@@ -50,14 +53,16 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// Returns the kernel that was fetched before.
+    /// Returns the kernel that was fetched before, with the modules that are
+    /// asked for now.
     pub(crate) fn cached(cache: &Path) -> Result<Option<Self>> {
         let dir = cache.join("kernel");
-        let version = match fs::read_to_string(dir.join("version")) {
-            Ok(version) => version,
-            Err(_) => return Ok(None),
+        let held = fs::read_to_string(dir.join("held")).unwrap_or_default();
+        let Some((version, modules)) = held.split_once('\n') else {
+            return Ok(None);
         };
-        Ok(Some(Self { dir, version }))
+        let version = version.to_owned();
+        Ok((modules == MODULES.join("\n")).then_some(Self { dir, version }))
     }
 
     /// Returns the kernel; fetches it where it is not there yet.
@@ -83,7 +88,8 @@ impl Kernel {
         fs::remove_dir_all(&tree)?;
         fs::remove_file(&package)?;
         // What says that all is there comes last.
-        fs::write(dir.join("version"), &version)?;
+        let held = format!("{version}\n{}", MODULES.join("\n"));
+        fs::write(dir.join("held"), held)?;
         Ok(Self { dir, version })
     }
 

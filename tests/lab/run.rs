@@ -221,6 +221,7 @@ fn host(run: &Run, shape: &Shape, places: &Places, dir: &Path) -> Result<()> {
     let mut more = String::new();
     for boot in 0..BOOTS {
         let job = Job {
+            shape: shape.name.clone(),
             scenarios: run.scenarios.iter().map(|s| s.name.into()).collect(),
             boot,
             fault: run.fault.map(|fault| fault.name.into()),

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use virt::connect::Connect;
 use vmtune::apply::{Machine, apply, rollback};
-use vmtune::base::{Bytes, CpuSet, NodeId, PageSize};
+use vmtune::base::{Bytes, CpuId, CpuSet, NodeId, PageSize, VcpuId};
+use vmtune::drift::{self, State};
 use vmtune::files::StateDir;
+use vmtune::host::{Root, process};
 use vmtune::hypervisor::{Hypervisor as _, HypervisorError, Libvirt, Validate};
-use vmtune::model::{Plan, VmPlacement};
+use vmtune::model::{Plan, Role, VmPlacement, VmPlan};
 
 use crate::daemon::Daemon;
 use crate::host::{self, Cgroups, Pages};
@@ -75,6 +77,8 @@ fn apply_and_look(daemon: &Daemon, libvirt: &Libvirt, plan: &Plan) {
     assert!(libvirt.live_definition(&uuid).unwrap().is_some());
     let pid = host::qemu(vm.name.as_str()).unwrap();
     look(pid, vm.placement.as_ref().unwrap());
+    move_live(libvirt, pid, vm);
+    drift_is_seen(libvirt, vm);
     // A VM that runs is changed for its next start, and so is the way back.
     undo();
     change();
@@ -82,6 +86,78 @@ fn apply_and_look(daemon: &Daemon, libvirt: &Libvirt, plan: &Plan) {
     domain.destroy().unwrap();
     gone(vm.name.as_str());
     undo();
+}
+
+/// Moves each kind of thread while the VM runs, and back again. The kernel
+/// shows it, and the definition for the next start knows nothing of it.
+fn move_live(libvirt: &Libvirt, pid: u32, vm: &VmPlan) {
+    let uuid = vm.uuid.unwrap();
+    let former = libvirt.inactive_definition(&uuid).unwrap();
+    let placement = vm.placement.as_ref().unwrap();
+    let emulator = placement.emulator.clone();
+    for (thread, name, home) in [
+        (Role::Vcpu(VcpuId(0)), "CPU 0/TCG", placement.cpus()),
+        (Role::IoThread(1), "IO iothread1", placement.iothreads[&1].clone()),
+        (Role::Emulator, "qemu-system-x86", emulator),
+    ] {
+        let at = |cpus: &CpuSet| {
+            libvirt.pin(&uuid, thread, cpus).unwrap();
+            let threads = host::threads(pid);
+            threads.into_iter().find(|(n, _)| n == name).unwrap().1
+        };
+        let other: CpuSet = if home == CpuSet::from(CpuId(0)) {
+            CpuId(1).into()
+        } else {
+            CpuId(0).into()
+        };
+        assert_eq!(at(&other), other, "{thread}");
+        assert_eq!(at(&home), home, "{thread}");
+    }
+    assert_eq!(libvirt.inactive_definition(&uuid).unwrap(), former);
+    let error = libvirt.pin(&uuid, Role::IoThread(9), &placement.cpus());
+    let error = error.unwrap_err();
+    assert!(error.to_string().starts_with("pinning I/O thread 9 of"));
+}
+
+/// What `status` looks at: all holds, until somebody moves a thread behind
+/// libvirt's back, or by libvirt.
+fn drift_is_seen(libvirt: &Libvirt, vm: &VmPlan) {
+    let uuid = vm.uuid.unwrap();
+    let placement = vm.placement.as_ref().unwrap();
+    let running = || {
+        let all = process::running(&Root::live());
+        all.into_iter().find(|one| one.uuid == uuid).unwrap()
+    };
+    let drifted = || -> Vec<String> {
+        let live = libvirt.live_definition(&uuid).unwrap().unwrap();
+        let live = vmtune::definition::read(&live).unwrap();
+        let findings = drift::vm(placement, 0, Some(&live), Some(&running()));
+        assert!(findings.len() >= 4, "{findings:?}");
+        let found = findings.iter().filter(|f| f.state != State::Holds);
+        found.map(|f| format!("{} {:?}", f.what, f.state)).collect()
+    };
+    assert!(drifted().is_empty(), "{:?}", drifted());
+    let thread = running().vcpu(VcpuId(0)).unwrap().id.to_string();
+    let taskset = |cpus: &CpuSet| {
+        let cpus = cpus.to_string();
+        let line = ["-pc", &cpus, &thread];
+        let done = std::process::Command::new("taskset").args(line).output();
+        assert!(done.unwrap().status.success());
+    };
+    // The control group lets a thread go no further than libvirt has it.
+    let vcpu = Role::Vcpu(VcpuId(0));
+    let both = placement.cpus().union(&CpuId(0).into());
+    libvirt.pin(&uuid, vcpu, &both).unwrap();
+    let found = drifted();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains(&format!("CPUs {both}")), "{found:?}");
+    taskset(&CpuId(0).into());
+    let found = drifted();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("vCPU 0 Drifted"), "{found:?}");
+    assert!(found[0].contains("CPUs 0\""), "{found:?}");
+    libvirt.pin(&uuid, vcpu, &placement.cpus()).unwrap();
+    assert!(drifted().is_empty());
 }
 
 /// Compares the threads and pages of a QEMU process with a placement.

@@ -220,6 +220,7 @@ pub fn facts(topology: Topology, pools: Vec<HugepagePool>) -> Facts {
             release: Fact::unknown(unknown),
             command_line: Fact::unknown(unknown),
             boot_loader: Fact::unknown(unknown),
+            boot_arguments: Fact::unknown("made up"),
             modules: Fact::unknown(unknown),
             module_parameters: BTreeMap::new(),
             sysctls: BTreeMap::new(),
@@ -237,6 +238,7 @@ pub fn facts(topology: Topology, pools: Vec<HugepagePool>) -> Facts {
         },
         pci: Fact::known(Vec::new(), "made up"),
         rdma: Fact::unknown(unknown),
+        settings: std::collections::BTreeMap::new(),
         hypervisor: Fact::unknown(unknown),
     }
 }

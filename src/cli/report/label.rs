@@ -21,7 +21,7 @@ pub(super) fn element(target: &Target) -> String {
 
 /// Returns the attribute that a target is, if it is one: `cpuset`.
 pub(super) fn attribute(target: &Target) -> Option<String> {
-    let Target::Definition(path) = target;
+    let Target::Definition(path) = target else { return None };
     match &path.leaf {
         Leaf::Attribute(name) => Some(name.clone()),
         Leaf::Element | Leaf::Text => None,
@@ -30,7 +30,7 @@ pub(super) fn attribute(target: &Target) -> Option<String> {
 
 /// Returns what tells a target from its like: `3`.
 pub(super) fn key(target: &Target) -> String {
-    let Target::Definition(path) = target;
+    let Target::Definition(path) = target else { return String::new() };
     let keys = path.steps.iter().filter_map(predicates);
     keys.collect::<Vec<_>>().join("/")
 }
@@ -43,7 +43,7 @@ fn joined(element: String, target: &Target) -> String {
 }
 
 fn spell(target: &Target, keyed: bool) -> String {
-    let Target::Definition(path) = target;
+    let Target::Definition(path) = target else { return target.to_string() };
     // `/domain` begins all of them and says nothing.
     let below = path.steps.get(1..).filter(|steps| !steps.is_empty());
     let steps =

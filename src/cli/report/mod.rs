@@ -15,6 +15,7 @@ mod rule;
 #[cfg(test)]
 mod sample;
 mod script;
+mod status;
 mod vm;
 
 pub use diff::unified;
@@ -24,6 +25,7 @@ pub use page::{BAD, BOLD, FAINT, GOOD, KEY, PLAIN, Page, Span, WARN};
 pub use plan::{Shown, next, plan};
 pub use rule::{group_name, markdown, rule, rules};
 pub use script::script;
+pub use status::status;
 
 /// Writes a count with its noun: `1 change`, `3 changes`.
 #[must_use]

@@ -13,6 +13,9 @@ pub const fn group_name(group: Group) -> &'static str {
         Group::GuestCpu => "Guest CPU",
         Group::GuestMemory => "Guest memory",
         Group::GuestIo => "Guest I/O",
+        Group::HostCpu => "Host CPU",
+        Group::HostMemory => "Host memory",
+        Group::HostIo => "Host I/O",
     }
 }
 
@@ -116,7 +119,7 @@ fn by_group<'a>(rules: &[&'a Rule]) -> Vec<(Group, Vec<&'a Rule>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Verdict;
+    use crate::rules::{Evaluate, Verdict};
 
     const SAMPLE: Rule = Rule {
         id: "hugepages",
@@ -127,7 +130,7 @@ mod tests {
         sources: &["libvirt, formatdomain, memoryBacking", "kernel, hugetlb"],
         level: Level::Plan,
         owns: &["/domain/memoryBacking/hugepages"],
-        evaluate: |_| Verdict::NotApplicable("a sample"),
+        evaluate: Evaluate::Vm(|_| Verdict::NotApplicable("a sample")),
     };
 
     #[test]

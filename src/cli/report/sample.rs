@@ -91,6 +91,7 @@ pub(super) fn host(l3s: u32, cores: u32, smt: u32) -> Facts {
         kernel: kernel(),
         pci: known(vec![nic(), vf()]),
         rdma: unknown(),
+        settings: std::collections::BTreeMap::new(),
         hypervisor: unknown(),
     }
 }
@@ -100,6 +101,7 @@ fn kernel() -> KernelFacts {
         release: unknown(),
         command_line: unknown(),
         boot_loader: unknown(),
+        boot_arguments: unknown(),
         modules: unknown(),
         module_parameters: BTreeMap::new(),
         sysctls: BTreeMap::new(),

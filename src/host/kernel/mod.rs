@@ -80,6 +80,7 @@ pub(super) fn read(root: &Root) -> KernelFacts {
         release: root.fact("proc/sys/kernel/osrelease", whole),
         command_line: root.fact("proc/cmdline", whole),
         boot_loader: boot::loader(root),
+        boot_arguments: Fact::unknown("it was not read"),
         module_parameters: parameters(root, &modules),
         modules,
         sysctls: SYSCTLS

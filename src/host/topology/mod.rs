@@ -48,8 +48,8 @@ pub(super) fn read(root: &Root) -> Result<Topology, CollectError> {
 }
 
 /// Adds what sysfs says and hwloc does not, or blurs: which CPUs are offline
-/// rather than kept from this process, which are isolated, and which belong
-/// to a node rather than being near to it.
+/// rather than kept from this process, which are isolated, which belong to a
+/// node rather than being near to it, and how far an only node is from itself.
 pub(super) fn overlay(root: &Root, topology: &mut Topology) {
     let list = |name| {
         root.fact(&format!("{CPUS}/{name}"), |t| t.parse::<CpuSet>().ok())
@@ -66,7 +66,14 @@ pub(super) fn overlay(root: &Root, topology: &mut Topology) {
         let offline = value.difference(&topology.online);
         topology.offline = Fact::Known { value: offline, origin };
     }
+    let all = topology.nodes.iter().map(|node| node.id).collect();
     for node in &mut topology.nodes {
+        if node.distances.value().is_none()
+            && let told @ Fact::Known { .. } =
+                nodes::distances(root, node.id, &all)
+        {
+            node.distances = told;
+        }
         if let Some(cpus) = nodes::cpus(root, node.id) {
             node.cpus = cpus.intersection(&topology.online);
         }

@@ -1,5 +1,7 @@
 //! NUMA nodes, from `/sys/devices/system/node`.
 
+use std::collections::BTreeMap;
+
 use crate::base::{CpuSet, NodeId, NodeSet};
 use crate::host::{Root, memory, text};
 use crate::model::Fact;
@@ -46,11 +48,20 @@ fn node(root: &Root, id: NodeId, all: &NodeSet) -> Node {
             }
         }
     };
-    let distances = root.fact(&format!("{NODES}/node{id}/distance"), |text| {
+    let distances = distances(root, id, all);
+    Node { id, cpus: CpuSet::new(), memory, distances }
+}
+
+/// Reads how far a node is from all nodes, which are listed in this order.
+pub(super) fn distances(
+    root: &Root,
+    id: NodeId,
+    all: &NodeSet,
+) -> Fact<BTreeMap<NodeId, u32>> {
+    root.fact(&format!("{NODES}/node{id}/distance"), |text| {
         let numbers: Option<Vec<u32>> =
             text.split_whitespace().map(|n| n.parse().ok()).collect();
         let numbers = numbers.filter(|n| n.len() == all.len())?;
         Some(all.iter().zip(numbers).collect())
-    });
-    Node { id, cpus: CpuSet::new(), memory, distances }
+    })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{CpuSet, PciAddress};
+use crate::base::{CpuSet, HostPath, PciAddress};
 use crate::model::Fact;
 
 /// What was read of the kernel.
@@ -19,6 +19,9 @@ pub struct KernelFacts {
     pub command_line: Fact<String>,
     /// What starts the kernel.
     pub boot_loader: Fact<BootLoader>,
+    /// The arguments that the kernel will be started with next.
+    #[serde(default = "not_read::<BootArguments>")]
+    pub boot_arguments: Fact<BootArguments>,
     /// Modules that are loaded and matter here, sorted.
     pub modules: Fact<Vec<String>>,
     /// Parameters of these modules, as `kvm_intel.nested`.
@@ -33,6 +36,40 @@ pub struct KernelFacts {
     pub irqbalance: Fact<bool>,
     /// CPUs that new interrupts may go to (`/proc/irq/default_smp_affinity`).
     pub default_irq_affinity: Fact<CpuSet>,
+}
+
+/// For facts that were written before this one was read.
+fn not_read<T>() -> Fact<T> {
+    Fact::unknown("it was not read")
+}
+
+/// The arguments of the kernel's command line, as files keep them for the
+/// next boot.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct BootArguments {
+    /// The file that a new argument would be written to. It need not be there
+    /// yet.
+    pub file: HostPath,
+    /// The arguments, in the order in which the kernel gets them.
+    pub arguments: Vec<BootArgument>,
+}
+
+/// An argument for the next boot.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct BootArgument {
+    /// The file that keeps it.
+    pub file: HostPath,
+    /// Its name, as [`Target::Argument`](crate::model::Target::Argument) has
+    /// it.
+    pub name: String,
+    /// Its value; empty for an argument by its name alone.
+    pub value: String,
 }
 
 /// What starts the kernel, and so where its command line is kept.

@@ -6,17 +6,21 @@ mod memory;
 mod pci;
 mod topology;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 pub use hypervisor::{CpuCapabilities, HypervisorFacts};
 pub use kernel::{
-    BootLoader, CpuPower, IdleState, Iommu, IommuGroup, KernelFacts,
+    BootArgument, BootArguments, BootLoader, CpuPower, IdleState, Iommu,
+    IommuGroup, KernelFacts,
 };
 pub use memory::{HugepagePool, MemoryFacts};
 pub use pci::{PciClass, PciFunction, RdmaDevice, Sriov};
 pub use topology::{Cache, Core, CpuKind, Die, Node, Package, Topology};
 
 use super::Fact;
+use crate::base::HostPath;
 
 /// All that was read of one host. The same host read twice gives the same
 /// facts, unless the host changed.
@@ -47,6 +51,11 @@ pub struct Facts {
     pub pci: Fact<Vec<PciFunction>>,
     /// RDMA devices.
     pub rdma: Fact<Vec<RdmaDevice>>,
+    /// What stands at the places of the host that vmtune may change, values
+    /// of the running kernel and files below /etc; no text where there is no
+    /// such file. A list of choices is given as the one that is chosen.
+    #[serde(default)]
+    pub settings: BTreeMap<HostPath, Fact<Option<String>>>,
     /// What libvirt and QEMU say that they can do.
     pub hypervisor: Fact<HypervisorFacts>,
 }

@@ -1,7 +1,9 @@
 //! The half of the lab that runs in its hosts.
 
+pub(crate) mod cards;
 mod libvirtd;
 pub(crate) mod loader;
+pub(crate) mod rdma;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ const OUT: &str = "/lab/out";
 /// What a host is started for.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Job {
+    pub(crate) shape: String,
     pub(crate) scenarios: Vec<String>,
     /// How often this host was started before.
     pub(crate) boot: u32,
@@ -48,6 +51,8 @@ impl Ending {
 /// A lab host, as seen by a scenario in it.
 pub(crate) struct Lab {
     dir: PathBuf,
+    /// The name of its shape.
+    pub(crate) shape: String,
     /// How often it was started before.
     pub(crate) boot: u32,
     fault: Option<String>,
@@ -208,7 +213,8 @@ fn run_all(out: &Path, job: &Job) -> Result<Ending> {
         let dir = out.join(name);
         fs::create_dir_all(&dir)?;
         let (boot, fault) = (job.boot, job.fault.clone());
-        let lab = Lab { dir: dir.clone(), boot, fault };
+        let shape = job.shape.clone();
+        let lab = Lab { dir: dir.clone(), shape, boot, fault };
         say(&format!("the scenario {name} begins"));
         let start = Instant::now();
         if let Err(error) = (scenario.run)(&lab) {

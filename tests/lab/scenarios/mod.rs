@@ -3,12 +3,21 @@
 use crate::scenario::Scenario;
 
 mod cgroups;
+mod ovs;
 mod plan;
+mod rdma;
 mod reboot;
+mod sriov;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 3] =
-    [&plan::SCENARIO, &cgroups::SCENARIO, &reboot::SCENARIO];
+pub(crate) const SCENARIOS: [&Scenario; 6] = [
+    &plan::SCENARIO,
+    &sriov::SCENARIO,
+    &rdma::SCENARIO,
+    &ovs::SCENARIO,
+    &cgroups::SCENARIO,
+    &reboot::SCENARIO,
+];
 
 /// Returns the scenario of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Scenario> {

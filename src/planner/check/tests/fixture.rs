@@ -182,6 +182,7 @@ pub(super) fn host() -> Facts {
             function("0000:c1:00.2", "1"),
         ]),
         rdma: unknown(),
+        settings: BTreeMap::new(),
         hypervisor: known(HypervisorFacts {
             libvirt: unknown(),
             qemu: unknown(),
@@ -217,6 +218,7 @@ fn kernel() -> KernelFacts {
         release: unknown(),
         command_line: known("quiet".to_owned()),
         boot_loader: unknown(),
+        boot_arguments: Fact::unknown("made up"),
         modules: unknown(),
         module_parameters: BTreeMap::new(),
         sysctls: BTreeMap::new(),

@@ -1,0 +1,61 @@
+//! Drift: whether what was applied still holds.
+//!
+//! What was planned is compared with what was seen, one statement each, those
+//! that hold as well. Nothing is read here.
+
+mod setting;
+mod threads;
+
+use serde::Serialize;
+
+pub use setting::setting;
+pub use threads::vm;
+
+use crate::base::DomainName;
+use crate::model::Stage;
+
+/// One statement of a plan, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The VM; `None` for the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm: Option<DomainName>,
+    /// What it is about: "vCPU 3", "/sys/kernel/mm/ksm/run".
+    pub what: String,
+    /// What was planned.
+    pub planned: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub state: State,
+}
+
+/// How a statement of a plan is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum State {
+    /// As planned.
+    Holds,
+    /// Otherwise.
+    Drifted {
+        /// What is there instead.
+        found: String,
+    },
+    /// It is prepared, and takes effect later.
+    Waits {
+        /// When.
+        stage: Stage,
+    },
+    /// It could not be read.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Finding {
+    /// Returns whether somebody has to look at this.
+    #[must_use]
+    pub const fn is_drift(&self) -> bool {
+        matches!(self.state, State::Drifted { .. })
+    }
+}

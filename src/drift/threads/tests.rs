@@ -1,0 +1,152 @@
+//! Each thing that can drift, moved once.
+
+use super::*;
+use crate::base::{CellId, VcpuId};
+use crate::model::Fact;
+use crate::model::domain::{Cputune, Scheduler};
+
+fn cpus(text: &str) -> CpuSet {
+    text.parse().unwrap()
+}
+
+fn placement() -> VmPlacement {
+    VmPlacement {
+        name: "vm1".parse().unwrap(),
+        exclusive: true,
+        vcpus: [(VcpuId(0), cpus("2")), (VcpuId(1), cpus("3"))].into(),
+        cells: vec![CellPlacement {
+            id: CellId(0),
+            vcpus: "0-1".parse().unwrap(),
+            memory: Bytes(8 << 20),
+            node: NodeId(1),
+            memory_node: NodeId(1),
+        }],
+        threads: 2,
+        pages: Some(PageSize::TWO_MIB),
+        emulator: cpus("0"),
+        iothreads: [(1, cpus("0"))].into(),
+        reserved: CpuSet::new(),
+        because: vec![],
+    }
+}
+
+fn live() -> Domain {
+    let text = "<domain type='kvm'>
+        <name>vm1</name><memory>8192</memory><vcpu>2</vcpu>
+        <iothreads>1</iothreads>
+        <cputune>
+          <vcpupin vcpu='0' cpuset='2'/><vcpupin vcpu='1' cpuset='3'/>
+          <emulatorpin cpuset='0'/><iothreadpin iothread='1' cpuset='0'/>
+        </cputune>
+      </domain>";
+    crate::definition::read(text).unwrap()
+}
+
+fn thread(id: u32, role: Role, on: &str) -> Thread {
+    Thread { id, role, cpus: cpus(on), scheduling: Scheduling::Other }
+}
+
+fn running() -> RunningVm {
+    let pages = [((NodeId(1), PageSize::TWO_MIB), Bytes(8 << 20))];
+    RunningVm {
+        uuid: "c7a5fdbd-edaf-9455-926a-d65c16db1809".parse().unwrap(),
+        pid: 1,
+        started: 1000,
+        threads: vec![
+            thread(1, Role::Emulator, "0"),
+            thread(2, Role::Vcpu(VcpuId(0)), "2"),
+            thread(3, Role::Vcpu(VcpuId(1)), "3"),
+            thread(4, Role::IoThread(1), "0"),
+            thread(5, Role::Vhost, "0"),
+        ],
+        memory: Fact::known(pages.into(), "numa_maps"),
+    }
+}
+
+/// What does not hold, as `vCPU 1: CPUs 7`.
+fn said(live: &Domain, running: &RunningVm) -> Vec<String> {
+    said_at(900, live, running)
+}
+
+fn said_at(applied: u64, live: &Domain, running: &RunningVm) -> Vec<String> {
+    let findings = vm(&placement(), applied, Some(live), Some(running));
+    let line = |one: Finding| match one.state {
+        State::Holds => None,
+        State::Drifted { found } => Some(format!("{}: {found}", one.what)),
+        State::Waits { stage } => Some(format!("{}: {stage}", one.what)),
+        State::Unknown { why } => Some(format!("{}? {why}", one.what)),
+    };
+    findings.into_iter().filter_map(line).collect()
+}
+
+#[test]
+fn all_holds_where_nothing_moved() {
+    assert!(said(&live(), &running()).is_empty());
+    let findings = vm(&placement(), 900, Some(&live()), Some(&running()));
+    assert_eq!(findings.len(), 5, "{findings:?}");
+}
+
+#[test]
+fn a_moved_thread_is_found() {
+    for (index, expected) in [
+        (0, "emulator threads: 1 of 2 on CPUs 7"),
+        (2, "vCPU 1: CPUs 7"),
+        (3, "I/O thread 1: CPUs 7"),
+        (4, "emulator threads: 1 of 2 on CPUs 7"),
+    ] {
+        let mut running = running();
+        running.threads[index].cpus = cpus("7");
+        assert_eq!(said(&live(), &running), [expected]);
+    }
+    let mut running = running();
+    running.threads.remove(1);
+    assert_eq!(said(&live(), &running), ["vCPU 0: no such thread"]);
+}
+
+#[test]
+fn a_scheduler_of_somebody_elses_is_found() {
+    let mut running = running();
+    running.threads[1].scheduling = Scheduling::Fifo(1);
+    assert_eq!(said(&live(), &running), ["vCPU 0: scheduler fifo 1"]);
+    let mut live = live();
+    live.cputune.vcpusched.push(Scheduler {
+        vcpus: "0".parse().unwrap(),
+        scheduler: "fifo".into(),
+        priority: Some(1),
+    });
+    assert!(said(&live, &running).is_empty());
+}
+
+#[test]
+fn pages_on_another_node_are_found() {
+    let mut running = running();
+    let at =
+        |node, mib: u64| ((NodeId(node), PageSize::TWO_MIB), Bytes(mib << 20));
+    running.memory = Fact::known([at(0, 2), at(1, 6)].into(), "maps");
+    assert_eq!(said(&live(), &running), ["memory: 75.0 % of it there"]);
+    let small = [((NodeId(1), PageSize::SMALL), Bytes(8 << 20))];
+    running.memory = Fact::known(small.into(), "maps");
+    assert_eq!(said(&live(), &running), ["memory: pages of 4K alone"]);
+    running.memory = Fact::unknown("no root");
+    assert_eq!(said(&live(), &running), ["memory? no root"]);
+}
+
+#[test]
+fn a_vm_that_was_started_before_waits() {
+    let mut live = live();
+    live.cputune = Cputune::default();
+    let mut running = running();
+    for thread in &mut running.threads {
+        thread.cpus = cpus("0-7");
+    }
+    let all = said_at(1000, &live, &running);
+    assert!(all.iter().all(|line| line.ends_with(": vm-start")), "{all:?}");
+    assert_eq!(all.len(), 4);
+    // One that was started since has been moved by somebody.
+    let all = said(&live, &running);
+    assert!(all.iter().all(|line| line.ends_with("CPUs 0-7")), "{all:?}");
+    assert_eq!(all.len(), 4);
+    let findings = vm(&placement(), 900, None, None);
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].state, State::Waits { stage: Stage::VmStart });
+}
