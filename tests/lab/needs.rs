@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Programs, and the packages that bring them.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("libvirtd", "libvirt-daemon-system"),
     ("busybox", "busybox-static"),
@@ -13,6 +13,10 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("lstopo", "hwloc"),
     ("ib_write_bw", "perftest"),
     ("lspci", "pciutils"),
+    ("systemctl", "systemd"),
+    ("machinectl", "systemd-container"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("update-grub", "grub2-common"),
 ];
 
 /// Returns what is lacking, if anything, in a line.
