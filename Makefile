@@ -6,7 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 space := $(subst x, ,x)
 NODE := test://$(subst $(space),%20,$(CURDIR))/examples/node.xml
 
-.PHONY: help setup run test lab-setup lint bench
+.PHONY: help setup run test lab-setup lab lab-shell lint bench
 
 help: ## Lists the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' \
@@ -25,6 +25,14 @@ test: setup ## Builds, and runs all tests that need nothing else
 
 lab-setup: setup ## Installs QEMU and libvirtd, for the tests that start VMs
 	@.ci/setup lab
+
+lab: lab-setup ## Runs vmtune in virtual machines that play hosts
+	VMTUNE_LAB=require cargo test --locked --all-features --test lab
+
+SHAPE ?= epyc-2s-4n
+lab-shell: lab-setup ## A prompt in such a host: SHAPE=systemd, xeon-2s, ...
+	@VMTUNE_LAB=require cargo test --quiet --locked --all-features \
+	    --test lab -- shell $(SHAPE)
 
 lint: setup ## Checks form, lints, documentation and licences
 	cargo fmt --check

@@ -1,6 +1,6 @@
 //! What the lab is asked for.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::scenario::{Fault, Scenario};
 use crate::scenarios::{self, SCENARIOS};
@@ -17,7 +17,21 @@ const USAGE: &str = "usage: cargo test --test lab -- [WHAT...]
                     does what a scenario can do wrong, to see the judge find it
   list              what there is
   shell SHAPE       a prompt in such a host; `exit` ends it
-  kernel            fetches the kernel, and nothing else";
+  kernel            fetches the kernel, and nothing else
+
+VMTUNE_LAB=skip runs none of it. VMTUNE_LAB=require fetches what is missing
+from Debian, and fails where the lab cannot be used.";
+
+/// Options of libtest's that have a value behind them.
+const WITH_VALUE: [&str; 7] = [
+    "--color",
+    "--format",
+    "--logfile",
+    "--shuffle-seed",
+    "--skip",
+    "--test-threads",
+    "-Z",
+];
 
 /// The shape of the tour.
 const TOUR: &str = "epyc-2s-4n";
@@ -27,6 +41,8 @@ pub(crate) enum Wish {
     Run(Vec<Run>),
     Shell(String),
     List,
+    /// Libtest's list, as programs read it.
+    Names,
     Kernel,
     Usage,
     /// This is a lab host: run what its job says.
@@ -57,27 +73,50 @@ impl Run {
 }
 
 /// Reads the arguments. `cargo test` hands its own to every test program:
-/// options are not ours, and words that name nothing here filter all out.
-pub(crate) fn read(arguments: Vec<String>) -> Result<Wish> {
-    let words: Vec<&str> = arguments
-        .iter()
-        .map(String::as_str)
-        .filter(|word| !word.starts_with("--"))
-        .collect();
-    match words.as_slice() {
-        _ if arguments.iter().any(|word| word == "--list") => Ok(Wish::List),
-        _ if arguments.iter().any(|word| word == "--help") => Ok(Wish::Usage),
+/// libtest's options change nothing here, and words that name nothing here
+/// filter all out.
+pub(crate) fn read(arguments: &[String]) -> Result<Wish> {
+    let has = |option: &str| arguments.iter().any(|word| word == option);
+    match words(arguments).as_slice() {
+        _ if has("--inside") => Ok(Wish::Inside),
+        _ if has("--libvirtd") => Ok(Wish::Libvirtd),
+        _ if has("--help") || has("-h") => Ok(Wish::Usage),
+        // No scenario is one of the tests that are ignored by default.
+        _ if has("--ignored") => Ok(Wish::Run(Vec::new())),
+        _ if has("--list") => Ok(Wish::Names),
         [] => Ok(Wish::Run(runs(|_, shape| shape == TOUR)?)),
         ["all"] => Ok(Wish::Run(runs(|_, _| true)?)),
         ["faults", of @ ..] => Ok(Wish::Run(faults(of))),
         ["list"] => Ok(Wish::List),
         ["kernel"] => Ok(Wish::Kernel),
-        ["inside"] => Ok(Wish::Inside),
-        ["libvirtd"] => Ok(Wish::Libvirtd),
         ["shell", shape] => Ok(Wish::Shell((*shape).to_owned())),
-        ["shell", ..] => bail!("a shell needs one shape\n\n{USAGE}"),
+        ["shell"] => Ok(Wish::Usage),
         words => chosen(words),
     }
+}
+
+/// Returns the arguments that are neither options nor their values.
+fn words(arguments: &[String]) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut arguments = arguments.iter().map(String::as_str);
+    while let Some(word) = arguments.next() {
+        if WITH_VALUE.contains(&word) {
+            arguments.next();
+        } else if !word.starts_with('-') {
+            words.push(word);
+        }
+    }
+    words
+}
+
+/// Prints all runs as libtest prints tests.
+pub(crate) fn print_names() -> Result<()> {
+    for run in runs(|_, _| true)? {
+        for scenario in &run.scenarios {
+            println!("{}@{}: test", scenario.name, run.shape);
+        }
+    }
+    Ok(())
 }
 
 /// Prints how to use this.

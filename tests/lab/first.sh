@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # The first process of a lab host. Lays a writable layer over the machine's
 # own files, and goes on with host.sh or systemd there.
 export PATH=/bin
@@ -13,7 +14,8 @@ fail() {
 }
 
 argument() {
-    for word in $(cat /proc/cmdline); do
+    read -r line </proc/cmdline
+    for word in $line; do
         case $word in "$1="*) echo "${word#*=}" ;; esac
     done
 }

@@ -1,3 +1,4 @@
+#!/bin/bash
 # Runs in a lab host: as its first process, or as a unit of its systemd.
 # Prepares what is still missing, runs the scenarios, and powers off.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C TERM=dumb
@@ -28,16 +29,26 @@ done
 echo "lab: up after $(cut -d ' ' -f 1 /proc/uptime) s"
 
 program=/lab/programs/$(argument lab.program)
-if [[ -n $(argument lab.shell) ]]; then
-    ln -sf /lab/programs/vmtune /usr/local/bin/vmtune
-    echo "lab: this is the host; its own files are gone when you leave it"
-    echo "lab: libvirtd is started by: . <($program libvirtd)"
-    cd /root && setsid -c bash <>/dev/ttyS0 >&0 2>&1
+shell=$(argument lab.shell)
+if [[ -n $shell ]]; then
+    IFS=, read -r TERM rows columns <<<"$shell"
+    stty -F /dev/ttyS0 rows "$rows" columns "$columns"
+    start_libvirtd() {
+        # shellcheck source=/dev/null
+        . <("$program" --libvirtd)
+    }
+    export -f start_libvirtd
+    export program PATH=/lab/programs:$PATH PS1='lab \w \$ '
+    echo "lab: this is the host, with vmtune; \`exit\` ends it, and keeps nothing"
+    if [[ $$ == 1 ]]; then echo "lab: \`start_libvirtd\` starts libvirtd"; fi
+    cd /root && setsid -c bash --norc <>/dev/ttyS0 >&0 2>&1
 else
     # Not `exec`: the first process has to collect those that end.
-    "$program" inside
+    "$program" --inside
 fi
 if [[ $$ != 1 ]]; then
+    # It is in use to the end, and systemd would say that it is.
+    umount -l /lib/modules
     systemctl --no-block poweroff
     exit
 fi

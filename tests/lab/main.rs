@@ -32,7 +32,8 @@ mod shape;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let done = match arguments::read(std::env::args().skip(1).collect()) {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let done = match arguments::read(&arguments) {
         Ok(wish) => run::fulfil(&wish),
         Err(error) => Err(error),
     };

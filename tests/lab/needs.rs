@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Programs, and the packages that bring them.
-const PROGRAMS: [(&str, &str); 14] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("libvirtd", "libvirt-daemon-system"),
     ("busybox", "busybox-static"),
@@ -18,6 +18,10 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("ibv_devinfo", "ibverbs-utils"),
     ("ovs-vswitchd", "openvswitch-switch"),
     ("qemu-ga", "qemu-guest-agent"),
+    ("systemctl", "systemd"),
+    ("machinectl", "systemd-container"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("update-grub", "grub2-common"),
 ];
 
 /// Returns what is lacking, if anything, in a line.

@@ -197,7 +197,7 @@ fn arguments(
         words.push(format!("lab.offline={}", cpus.join(",")));
     }
     if start.shell {
-        words.push("lab.shell=1".into());
+        words.push(format!("lab.shell={}", terminal()));
     }
     // On a busy machine the timer seems not to work at first, and a thread may
     // wait for ever for what emulation has lost: that ends a host soon.
@@ -205,4 +205,16 @@ fn arguments(
     words.extend([shape.kernel.clone(), start.arguments.to_owned()]);
     words.retain(|word| !word.is_empty());
     Ok(words.join(" "))
+}
+
+/// Returns the terminal of who sits at the console: its kind and its size.
+/// A serial line hands on neither.
+fn terminal() -> String {
+    let kind = std::env::var("TERM").unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let known = !kind.is_empty() && kind.chars().all(plain);
+    let kind = if known { kind.as_str() } else { "vt100" };
+    let size = terminal_size::terminal_size();
+    let (columns, rows) = size.map_or((80, 24), |(c, r)| (c.0, r.0));
+    format!("{kind},{rows},{columns}")
 }

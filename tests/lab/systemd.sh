@@ -39,15 +39,15 @@ ExecStart=/bin/bash /lab/host.sh
 UNIT
 
 # As `systemctl enable` and `systemctl mask` do it.
-enable() {
+wanted_by() {
     mkdir -p "$units/$1.wants"
     ln -s "/lib/systemd/system/$2" "$units/$1.wants/$2"
 }
 for socket in libvirtd libvirtd-ro libvirtd-admin virtlogd virtlogd-admin; do
-    enable sockets.target "$socket.socket"
+    wanted_by sockets.target "$socket.socket"
 done
-enable multi-user.target libvirtd.service
-enable multi-user.target systemd-machined.service
+wanted_by multi-user.target libvirtd.service
+wanted_by multi-user.target systemd-machined.service
 ln -s ../lab.service "$units/multi-user.target.wants/lab.service"
 # Nobody logs in, and nothing waits to be cleaned.
 for unit in console-getty.service getty@tty1.service \

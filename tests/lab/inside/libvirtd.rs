@@ -81,6 +81,7 @@ fn configure() -> Result<()> {
 
 /// Prints what starts libvirtd from a shell.
 pub(crate) fn print_start() -> Result<()> {
+    super::ensure_lab_host()?;
     configure()?;
     println!("{SHELL}");
     Ok(())

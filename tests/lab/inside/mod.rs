@@ -194,8 +194,17 @@ pub(crate) fn say(text: &str) {
     println!("lab {uptime:>7}: {text}");
 }
 
+/// Fails anywhere but in a lab host: what is done there would make a mess of
+/// a machine.
+pub(crate) fn ensure_lab_host() -> Result<()> {
+    let ours = get("/proc/cmdline")?.contains(" lab.program=");
+    ensure!(ours, "this is no lab host");
+    Ok(())
+}
+
 /// Runs what the host was started for.
 pub(crate) fn run() -> Result<()> {
+    ensure_lab_host()?;
     let out = Path::new(OUT);
     let job = fs::read_to_string(out.join("job.json"))?;
     let job: Job = serde_json::from_str(&job)?;

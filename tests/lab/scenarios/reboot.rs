@@ -146,6 +146,7 @@ fn look(lab: &Lab) -> Result<()> {
         ("isolated", "/sys/devices/system/cpu/isolated"),
         ("tickless", "/sys/devices/system/cpu/nohz_full"),
         ("file", FILE),
+        ("mounts", "/proc/mounts"),
     ] {
         lab.keep(&format!("{name}.{boot}"), &inside::get(path)?)?;
     }
@@ -215,6 +216,11 @@ fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
         let expected: BTreeMap<_, _> = expected.collect();
         let what = format!("{with}, each node has the pages it was given");
         judge.same(what, &pools, &expected);
+        judge.holds(
+            format!("{with}, the file system for pages is mounted"),
+            text("mounts")?.contains(" /dev/hugepages hugetlbfs "),
+            || "it is not".into(),
+        );
         let facts: Value = results.json(&format!("facts.{number}"))?;
         judge_facts(judge, boot, &facts, line.trim(), &pools)?;
         let found = (text("file")?, text("vms")?.trim().to_owned());
