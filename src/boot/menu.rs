@@ -71,7 +71,8 @@ fn default(
         return Err(BootError::Menu("another entry is chosen for once"));
     }
     // The next boot alone is no default.
-    let chosen = set.filter(|value| *value != "${next_entry}").last();
+    let mut set = set.filter(|value| *value != "${next_entry}");
+    let chosen = set.next_back();
     let chosen = match chosen {
         None => "0".to_owned(),
         Some("${saved_entry}") => {

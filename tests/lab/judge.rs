@@ -23,11 +23,6 @@ impl Results {
         self.dir.join(name)
     }
 
-    /// Whether the scenario wrote this file.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.path(name).exists()
-    }
-
     /// Returns what a file says.
     pub(crate) fn text(&self, name: &str) -> Result<String> {
         fs::read_to_string(self.path(name))

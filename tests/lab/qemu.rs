@@ -60,7 +60,9 @@ pub(crate) fn command(
         qemu.args(["-device", &format!("intel-iommu,{options}")]);
     }
     cards(&mut qemu, shape);
-    let cache = places.cache.join("libvirt").join(&shape.name);
+    // What libvirtd learns is the same for all hosts that have no KVM.
+    let kind = if shape.svm { "kvm" } else { "emulation" };
+    let cache = places.cache.join("libvirt").join(kind);
     fs::create_dir_all(&cache)?;
     share(&mut qemu, "root", Path::new("/"), true);
     share(&mut qemu, "programs", &places.programs, true);
