@@ -3,7 +3,7 @@
 //!
 //! A process is known by the UUID on its command line, which libvirt gives.
 //! Anybody could write such a line, so a process counts only where a user
-//! cannot have started it for himself: see [`is_trusted`].
+//! cannot have started it for himself: see `is_trusted`.
 
 use std::collections::BTreeMap;
 
