@@ -62,6 +62,7 @@ pub(super) fn edit(
         let words = words(&page.line);
         let view = View { page: &page, words: &words };
         let all = arguments(&words.kernel);
+        view.known(name)?;
         let mut same = all.iter().filter(|one| one.is(name));
         let splices = match (&edit.to, same.clone().count()) {
             (None, 0) => return Ok(text),
@@ -99,6 +100,21 @@ struct View<'v> {
 impl View<'_> {
     fn word(&self, at: Option<usize>) -> Option<&Word> {
         self.words.kernel.get(at?)
+    }
+
+    /// Refuses an argument that may be in a word of which a part is not known
+    /// here, and all of them where such a word may end the kernel's.
+    fn known(&self, name: &str) -> Result<(), BootError> {
+        let open = self.words.kernel.iter().filter(|word| word.text.is_none());
+        let glyphs = |word: &Word| &self.page.line[word.range.clone()];
+        for word in open {
+            let text: String =
+                glyphs(word).iter().filter_map(Glyph::char).collect();
+            if text.contains(name) || text == "--" {
+                return Err(BootError::Shared(text));
+            }
+        }
+        Ok(())
     }
 
     /// Takes away the last word that makes an argument, and the blanks before
@@ -171,14 +187,10 @@ impl View<'_> {
         name: &str,
     ) -> Result<Vec<Splice>, BootError> {
         let shared = || BootError::Shared(name.to_owned());
-        let start = |glyph: &Glyph| match glyph {
-            Glyph::Char { place, .. } if !place.fixed => Some(place.start),
-            _ => None,
-        };
         let (before, rest) = self.page.line.split_at(range.start);
         let (inside, behind) = rest.split_at(range.len());
         let others: BTreeSet<usize> =
-            before.iter().chain(behind).filter_map(start).collect();
+            before.iter().chain(behind).filter_map(start_of).collect();
         let mut splices: BTreeMap<usize, Splice> = BTreeMap::new();
         for glyph in inside {
             let (start, end) = match glyph {
@@ -207,26 +219,46 @@ impl View<'_> {
             return Err(BootError::Unclosed);
         }
         let line = &self.page.line;
-        let limit = end.min(self.words.end);
-        let kernels = &line[start..limit.max(start)];
+        // Where init's arguments begin earlier, the kernel's end there.
+        let init = line.get(self.words.end).filter(|_| self.words.end < end);
+        let kernels = match init {
+            None => &line[start..end],
+            Some(_) => {
+                let all = &line[..self.words.end];
+                let joint = all.iter().rposition(|g| *g == Glyph::Joint);
+                &all[joint.map_or(0, |at| at + 1)..]
+            }
+        };
         let solid = |glyph: &&Glyph| !glyph.char().is_some_and(is_blank);
         let mut solids = kernels.iter().rev().filter(solid);
-        let splice = match solids.find_map(Glyph::after) {
+        let last = solids.find(|glyph| glyph.after().is_some());
+        let once = |glyph: &Glyph| match start_of(glyph) {
+            None => true,
+            start => line.iter().filter(|g| start_of(g) == start).count() == 1,
+        };
+        if !last.or(init).is_none_or(once) {
+            return Err(BootError::Shared(text.to_owned()));
+        }
+        let splice = match last.and_then(Glyph::after) {
             Some(after) => inserted(after, " ", text),
-            // Init's arguments come first.
-            None => match line.get(self.words.end) {
-                Some(Glyph::Char { place, .. })
-                    if limit < end && !place.fixed =>
-                {
-                    let quoting = place.quoting;
-                    let text = quoting.write(&format!("{text} "));
+            None => match init {
+                None => inserted(open, "", text),
+                Some(Glyph::Char { place, .. }) if !place.fixed => {
+                    let text = place.quoting.write(&format!("{text} "));
                     Splice { start: place.start, end: place.start, text }
                 }
-                Some(_) if limit < end => return Err(BootError::Unclosed),
-                _ => inserted(open, "", text),
+                Some(_) => return Err(BootError::Shared("--".to_owned())),
             },
         };
         Ok(Some(splice))
+    }
+}
+
+/// Returns the first byte of a character that may be changed.
+const fn start_of(glyph: &Glyph) -> Option<usize> {
+    match glyph {
+        Glyph::Char { place, .. } if !place.fixed => Some(place.start),
+        _ => None,
     }
 }
 

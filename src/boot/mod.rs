@@ -60,6 +60,9 @@ pub fn arguments(
     form: Form,
     text: &str,
 ) -> Result<Vec<(String, String)>, BootError> {
+    if form == Form::Environment {
+        environment::check(text)?;
+    }
     let page = read(form, text)?;
     let found = argument::arguments(&word::words(&page.line).kernel);
     Ok(found.into_iter().map(|one| (one.name, one.value)).collect())
@@ -106,6 +109,9 @@ pub fn edit(
         }
         (None, _) => return Err(BootError::Absent),
     };
+    if form == Form::Environment {
+        environment::check(before)?;
+    }
     let mut after = before.to_owned();
     for edit in edits {
         let page = |text: &str| read(form, text);
@@ -129,7 +135,10 @@ fn check(
     after: &str,
     edits: &[ArgumentEdit],
 ) -> Result<(), BootError> {
-    let found = arguments(form, after)?;
+    let [was, found] = [arguments(form, before)?, arguments(form, after)?];
+    let count = |all: &[(String, String)], name: &str| {
+        all.iter().filter(|(other, _)| is_same_argument(other, name)).count()
+    };
     let mut seen: Vec<&str> = Vec::new();
     for edit in edits.iter().rev() {
         // Of two edits of one argument the last one holds.
@@ -137,9 +146,12 @@ fn check(
         if !again && value(&found, &edit.name) != edit.to.as_deref() {
             return Err(BootError::Lost(edit.name.clone()));
         }
+        if count(&found, &edit.name) > count(&was, &edit.name).max(1) {
+            return Err(BootError::Shared(edit.name.clone()));
+        }
         seen.push(&edit.name);
     }
-    let mut others = [arguments(form, before)?, found];
+    let mut others = [was, found];
     for all in &mut others {
         all.retain(|(name, _)| {
             !seen.iter().any(|edited| is_same_argument(edited, name))
@@ -160,10 +172,7 @@ fn read(form: Form, text: &str) -> Result<Page, BootError> {
         Form::Grub | Form::GrubDropIn => grub::read(text),
         Form::CommandLine => cmdline::read(text),
         Form::Entry => entry::read(text),
-        Form::Environment => {
-            environment::check(text)?;
-            environment::read(text)
-        }
+        Form::Environment => environment::read(text),
         other => Err(BootError::Declined {
             form: other,
             why: other.declined().unwrap_or("it is not read"),

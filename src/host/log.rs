@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::boot::Form;
+
 /// What a path was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -17,27 +19,40 @@ pub(super) enum Seen {
 
 /// All that was seen, by its path with every link resolved.
 #[derive(Debug, Default)]
-pub(super) struct Log(BTreeMap<String, Seen>);
+pub(super) struct Log {
+    seen: BTreeMap<String, Seen>,
+    forms: BTreeMap<String, Form>,
+}
 
 impl Log {
     /// Notes that a path is there.
     pub(super) fn present(&mut self, place: &str, folder: bool) {
         let seen = if folder { Seen::Folder } else { Seen::File };
-        self.0.entry(place.to_owned()).or_insert(seen);
+        self.seen.entry(place.to_owned()).or_insert(seen);
     }
 
     /// Notes what a file held. Read again, it keeps what was read last.
     pub(super) fn file(&mut self, place: &str, bytes: &[u8]) {
-        self.0.insert(place.to_owned(), Seen::Content(bytes.to_vec()));
+        self.seen.insert(place.to_owned(), Seen::Content(bytes.to_vec()));
     }
 
     /// Notes where a link points.
     pub(super) fn link(&mut self, place: &str, target: &str) {
-        self.0.insert(place.to_owned(), Seen::Link(target.to_owned()));
+        self.seen.insert(place.to_owned(), Seen::Link(target.to_owned()));
+    }
+
+    /// Notes in which form a file keeps a command line.
+    pub(super) fn form(&mut self, place: &str, form: Form) {
+        self.forms.insert(place.to_owned(), form);
+    }
+
+    /// Returns the files that keep a command line.
+    pub(super) const fn forms(&self) -> &BTreeMap<String, Form> {
+        &self.forms
     }
 
     /// Gives all that was seen, sorted by path.
     pub(super) fn into_entries(self) -> BTreeMap<String, Seen> {
-        self.0
+        self.seen
     }
 }

@@ -12,6 +12,7 @@
 //! | THP, KSM, NUMA balancing | `/sys/kernel/mm`, `/proc/sys/kernel` |
 //! | command line, sysctls | `/proc/cmdline`, `/proc/sys` |
 //! | boot loader | files of its tools in `/etc` and `/usr`, an EFI variable |
+//! | arguments for the next boot | `/etc/default/grub*`, `/etc/kernel/cmdline` |
 //! | modules | `/sys/module` |
 //! | IOMMU | `/sys/class/iommu`, each function's `iommu_group` |
 //! | power | `/sys/devices/system/cpu/{cpufreq,cpu0/cpuidle}` |

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use nix::fcntl::OFlag;
 
 use super::log::Log;
+use crate::boot::Form;
 use crate::model::Fact;
 
 /// Why something below a [`Root`] could not be read.
@@ -130,6 +131,22 @@ impl Root {
     /// As [`Root::read`], except for UTF-8.
     pub fn read_bytes(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         self.content(path, |_| false).map_err(|e| error(path, e))
+    }
+
+    /// Reads a file that keeps a command line. A capture takes nothing else
+    /// of it, wherever links may lead.
+    ///
+    /// # Errors
+    /// As [`Root::read`].
+    pub fn read_boot(
+        &self,
+        path: &str,
+        form: Form,
+    ) -> Result<String, ReadError> {
+        let text = self.read(path)?;
+        let place = self.place(path).map_err(|e| error(path, e))?;
+        self.note(|log| log.form(&place, form));
+        Ok(text)
     }
 
     /// Reads a file up to the first empty line: the first processor of

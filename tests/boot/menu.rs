@@ -113,7 +113,7 @@ fn a_saved_entry_is_looked_up() {
 #[test]
 fn a_menu_that_does_not_tell_is_refused() {
     for (default, why) in [
-        ("9", "is not there"),
+        ("1>9", "is not there"),
         ("5", "not always there"),
         ("gone", "not among its entries"),
         ("Windows", "one Linux"),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use vmtune::base::HostPath;
-use vmtune::boot::{self, Form};
+use vmtune::boot::{self, BootError, Form};
 
 use crate::{edited, set};
 
@@ -20,14 +20,11 @@ pub(crate) fn sourced(shell: &str, files: &[&Path]) -> Option<String> {
     String::from_utf8(output.stdout).ok()
 }
 
-/// Returns the arguments of a command line by itself, or `None` for an empty
-/// one.
+/// Returns the arguments of a command line by itself.
 pub(crate) fn of_line(line: &str) -> Vec<(String, String)> {
-    let line = line.replace('\n', " ");
-    if line.trim().is_empty() {
-        return Vec::new();
-    }
-    boot::arguments(Form::CommandLine, &line).unwrap()
+    // A file with nothing, or with what could be a comment, is refused.
+    let line = format!("first {}", line.replace('\n', " "));
+    boot::arguments(Form::CommandLine, &line).unwrap().split_off(1)
 }
 
 #[test]
@@ -39,7 +36,7 @@ fn a_shell_agrees_with_what_is_read() {
         "V=\"quiet splash\"",
         "V='quiet'",
         "V=quiet\\ splash",
-        "V=\"a\"'b c'd\\\"e",
+        "V=\"a\"'b c'd\\\"e\\ \\\"f",
         "V=\"a \\\"b=c d\\\"\" # V=x",
         "V=\"a\\\n b\"\nX=1",
         "V=a\\\nb",
@@ -69,7 +66,10 @@ fn a_shell_agrees_with_what_is_read() {
         assert_eq!(found, of_line(&line), "{text}: {line}");
         for (argument, to) in [("isolcpus", "2-3"), ("a", "b c")] {
             let edits = [set(argument, to)];
-            let after = edited(Form::Grub, &text, &edits).unwrap();
+            let after = match edited(Form::Grub, &text, &edits) {
+                Err(BootError::Shared(_)) => continue,
+                after => after.unwrap(),
+            };
             std::fs::write(&file, &after).unwrap();
             let line = sourced("sh", &[&file]).unwrap();
             let found = of_line(&line);
@@ -86,13 +86,13 @@ fn a_shell_with_addition_agrees() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("grub");
     let text = "GRUB_CMDLINE_LINUX=a\nGRUB_CMDLINE_LINUX+=\" b\"\n\
-                GRUB_CMDLINE_LINUX_DEFAULT+=c\n";
+                GRUB_CMDLINE_LINUX_DEFAULT+=\" c\"\n";
     std::fs::write(&file, text).unwrap();
     let Some(line) = sourced("bash", &[&file]) else {
         eprintln!("a_shell_with_addition_agrees: skipped, there is no bash");
         return;
     };
-    assert_eq!(line, "a b c");
+    assert_eq!(line, "a b  c");
     assert_eq!(boot::arguments(Form::Grub, text), Ok(of_line(&line)));
 }
 

@@ -1,6 +1,7 @@
 //! The kernel command line of a capture. Pure.
 
 use super::Scrubber;
+use crate::boot::{self, Form};
 use crate::host::text;
 
 /// Parameters whose values a plan may cite, or whose values name nothing;
@@ -68,6 +69,13 @@ impl Scrubber {
         line
     }
 
+    /// Scrubs a file with a command line for the next boot in the same way:
+    /// it sets the same arguments and says nothing else.
+    #[must_use]
+    pub fn next_boot(&mut self, form: Form, text: &str) -> String {
+        boot::portrait(form, text, &mut |word| self.parameter(word))
+    }
+
     fn parameter(&mut self, word: &str) -> String {
         let Some((name, value)) = word.split_once('=') else {
             return word.to_owned();
@@ -112,5 +120,22 @@ mod tests {
                         rd.luks.key=scrubbed3 ip=scrubbed4 panic=-1 \
                         kvm-intel.nested=1\n";
         assert_eq!(Scrubber::default().command_line(line), expected);
+    }
+
+    #[test]
+    fn files_for_the_next_boot_say_no_more() {
+        let mut scrubber = Scrubber::default();
+        let text = "# ask Eve\nGRUB_DISTRIBUTOR='Acme'\n\
+                    GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT \
+                    quiet root=/dev/acme isolcpus=2-7 -- --token abc\"\n";
+        let expected = "GRUB_CMDLINE_LINUX_DEFAULT=\
+                        \"${GRUB_CMDLINE_LINUX_DEFAULT} quiet \
+                        root=scrubbed1 isolcpus=2-7 --\"\n";
+        assert_eq!(scrubber.next_boot(Form::Grub, text), expected);
+        let secret = "GRUB_CMDLINE_LINUX=\"$(cat /root/secret)\"\n";
+        assert_eq!(scrubber.next_boot(Form::Grub, secret), "eval\n");
+        let text = "root=/dev/acme boot=zfs dyndbg=\"file a\" -- x y\n";
+        let expected = "root=scrubbed1 boot=scrubbed2 dyndbg=scrubbed3 --\n";
+        assert_eq!(scrubber.next_boot(Form::CommandLine, text), expected);
     }
 }

@@ -20,6 +20,7 @@ pub use topology_xml::scrubbed as scrubbed_xml;
 
 use super::log::Seen;
 use super::{COMPLETE, CollectError, HWLOC_XML, Root, collect};
+use crate::boot::Form;
 
 /// The file that holds an empty folder where folders by themselves do not
 /// survive, as in git.
@@ -62,7 +63,9 @@ pub fn capture(root: &Root, dir: &Path) -> Result<(), CaptureError> {
     let logged = root.logged();
     let loaded = collect::load(&logged)?;
     collect::read(&logged, loaded.as_ref(), "capture")?;
-    let mut entries = logged.into_log().into_entries();
+    let log = logged.into_log();
+    let forms = log.forms().clone();
+    let mut entries = log.into_entries();
     if let Some(loaded) = loaded {
         let xml = loaded.export()?;
         entries.insert(HWLOC_XML.into(), Seen::Content(xml.into_bytes()));
@@ -74,7 +77,7 @@ pub fn capture(root: &Root, dir: &Path) -> Result<(), CaptureError> {
     if let Ok(name) = root.read("proc/sys/kernel/hostname") {
         scrubber.hostname(name.trim());
     }
-    write_all(dir, entries, &mut scrubber)
+    write_all(dir, entries, &forms, &mut scrubber)
 }
 
 fn make_empty(dir: &Path) -> Result<(), CaptureError> {
@@ -89,11 +92,13 @@ fn make_empty(dir: &Path) -> Result<(), CaptureError> {
 fn write_all(
     dir: &Path,
     entries: BTreeMap<String, Seen>,
+    forms: &BTreeMap<String, Form>,
     scrubber: &mut Scrubber,
 ) -> Result<(), CaptureError> {
     for (place, seen) in &entries {
         let mut path = dir.join(scrubber.path(place));
-        let mut seen = scrubbed(place, seen.clone(), scrubber)?;
+        let form = forms.get(place).copied();
+        let mut seen = scrubbed(place, form, seen.clone(), scrubber)?;
         if seen == Seen::Folder && is_empty(&entries, place) {
             path.push(KEEP);
             seen = Seen::File;
@@ -112,6 +117,7 @@ fn is_empty(entries: &BTreeMap<String, Seen>, folder: &str) -> bool {
 
 fn scrubbed(
     place: &str,
+    form: Option<Form>,
     seen: Seen,
     scrubber: &mut Scrubber,
 ) -> Result<Seen, CaptureError> {
@@ -126,11 +132,12 @@ fn scrubbed(
         }
         Seen::Content(bytes) => match String::from_utf8(bytes) {
             Ok(text) => {
-                let text = match place {
-                    "proc/cmdline" => scrubber.command_line(&text),
-                    HWLOC_XML => topology_xml::scrubbed(&text)
+                let text = match (form, place) {
+                    (Some(form), _) => scrubber.next_boot(form, &text),
+                    (None, "proc/cmdline") => scrubber.command_line(&text),
+                    (None, HWLOC_XML) => topology_xml::scrubbed(&text)
                         .map_err(CaptureError::Topology)?,
-                    _ => text,
+                    (None, _) => text,
                 };
                 Seen::Content(scrubber.text(&text).into_bytes())
             }

@@ -76,11 +76,12 @@ const SYSCTLS: [&str; 18] = [
 pub(super) fn read(root: &Root) -> KernelFacts {
     let whole = |text: &str| Some(text.to_owned());
     let modules = modules(root);
+    let boot_loader = boot::loader(root);
     KernelFacts {
         release: root.fact("proc/sys/kernel/osrelease", whole),
         command_line: root.fact("proc/cmdline", whole),
-        boot_loader: boot::loader(root),
-        boot_arguments: Fact::unknown("it was not read"),
+        boot_arguments: boot::arguments(root, &boot_loader),
+        boot_loader,
         module_parameters: parameters(root, &modules),
         modules,
         sysctls: SYSCTLS
