@@ -1,5 +1,5 @@
 //! What guests in lab hosts boot from: a small archive with busybox, the
-//! guest agent, RDMA programs and their libraries.
+//! guest agent, programs for RDMA, and their libraries.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,8 +18,7 @@ const INIT: &str = include_str!("guest.sh");
 pub(crate) const ARCHIVE: &str = "guest.cpio";
 
 /// What runs in a guest.
-const PROGRAMS: [&str; 6] =
-    ["ip", "rdma", "ibv_devinfo", "ib_write_bw", "ib_send_lat", "qemu-ga"];
+const PROGRAMS: [&str; 4] = ["ip", "rdma", "ib_write_bw", "qemu-ga"];
 
 /// Loaded before anything else runs.
 const MODULES: [&str; 4] =

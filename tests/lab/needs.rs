@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 /// Programs, and the packages that bring them.
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("setpriv", "util-linux"),
     ("libvirtd", "libvirt-daemon-system"),
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),

@@ -47,7 +47,9 @@ pub(crate) fn command(
         "the shape {} has more than {MEMORY_END} MiB",
         shape.name
     );
-    let mut qemu = Command::new("qemu-system-x86_64");
+    // Who ends the lab ends its hosts.
+    let mut qemu = Command::new("setpriv");
+    qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
     qemu.args(["-M", "q35", "-accel", "tcg,thread=multi"])
         .args(["-nodefaults", "-no-user-config", "-no-reboot"])
         .args(["-display", "none", "-device", "virtio-rng-pci"])

@@ -19,8 +19,9 @@ done
 
 echo lab >/new/etc/hostname
 : >/new/etc/fstab
-mkdir -p /new/etc/systemd/journald.conf.d
-printf '[Journal]\nStorage=volatile\n' >/new/etc/systemd/journald.conf.d/lab.conf
+conf=/new/etc/systemd/journald.conf.d
+mkdir -p $conf
+printf '[Journal]\nStorage=volatile\n' >$conf/lab.conf
 # Says that caches for the linker and udev are as new as /usr.
 touch -r /new/usr /new/etc/.updated /new/var/.updated
 

@@ -72,6 +72,14 @@ pub(crate) fn bind(function: &str) -> Result<String> {
     interface(function)
 }
 
+/// Returns the attributes of a function's `<address>` in a definition.
+pub(crate) fn in_xml(function: &str) -> String {
+    let names = ["domain", "bus", "slot", "function"];
+    let parts = names.iter().zip(function.split([':', '.']));
+    let parts = parts.map(|(name, part)| format!("{name}='0x{part}'"));
+    parts.collect::<Vec<_>>().join(" ")
+}
+
 /// Returns the interface of a function, once it is there.
 fn interface(function: &str) -> Result<String> {
     let folder = PathBuf::from(FUNCTIONS).join(function).join("net");

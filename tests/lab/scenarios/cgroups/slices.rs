@@ -33,7 +33,6 @@ pub(super) fn run(lab: &Lab) -> Result<()> {
     for unit in UNITS {
         fs::remove_dir_all(folder(unit))?;
     }
-    lab.run("reload", &["systemctl", "daemon-reload"])?;
     allow(lab, ALL)?;
     State::keep(lab, "allowed-all")
 }

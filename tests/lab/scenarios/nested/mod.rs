@@ -10,7 +10,8 @@ use std::net::Ipv4Addr;
 
 use anyhow::Result;
 
-use crate::inside::cards::bind;
+use crate::guest::ARCHIVE;
+use crate::inside::cards::{bind, in_xml};
 use crate::inside::{Lab, get, wait};
 use crate::scenario::{Fault, Scenario};
 
@@ -97,8 +98,7 @@ fn dump(lab: &Lab, name: &str) -> Result<()> {
 }
 
 fn definition(function: &str) -> String {
-    let part: Vec<_> = function.split([':', '.']).collect();
-    let [domain, bus, slot, function] = part[..] else { return String::new() };
+    let address = in_xml(function);
     format!(
         "<domain type='kvm'>
   <name>{VM}</name>
@@ -107,7 +107,7 @@ fn definition(function: &str) -> String {
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>/lab/kernel/vmlinux</kernel>
-    <initrd>/lab/kernel/guest.cpio</initrd>
+    <initrd>/lab/kernel/{ARCHIVE}</initrd>
     <cmdline>console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable \
      lab.address={GUEST}/24</cmdline>
   </os>
@@ -116,10 +116,7 @@ fn definition(function: &str) -> String {
   <devices>
     <interface type='hostdev' managed='yes'>
       <mac address='{MAC}'/>
-      <source>
-        <address type='pci' domain='0x{domain}' bus='0x{bus}' slot='0x{slot}' \
-         function='0x{function}'/>
-      </source>
+      <source><address type='pci' {address}/></source>
     </interface>
     <serial type='file'><source path='{CONSOLE}'/></serial>
     <channel type='unix'>

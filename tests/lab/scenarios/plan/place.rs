@@ -1,6 +1,7 @@
 //! VMs are planned, started, looked at, and as they were before.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -30,10 +31,12 @@ pub(super) fn run(lab: &Lab, vms: &Vms) -> Result<()> {
         let names: Vec<_> = group.iter().map(|vm| vm.name).collect();
         let line = [&["plan"], &names[..], &policy].concat();
         let as_json = [&line[..], &["--format", "json"]].concat();
-        lab.vmtune(&format!("plan-{i}.txt"), &line)?;
+        if i == 0 {
+            lab.vmtune("plan-0.txt", &line)?;
+        }
         lab.vmtune(&format!("plan-{i}.json"), &as_json)?;
         lab.vmtune(&format!("apply-{i}"), &["apply", "--yes"])?;
-        let spoilt = spoil(lab, &group[0])?;
+        let spoilt = if i == 0 { spoil(lab, &group[0])? } else { None };
         for vm in group {
             lab.virsh(&format!("start-{}", vm.name), &["start", vm.name])?;
         }
@@ -58,10 +61,9 @@ pub(super) fn run(lab: &Lab, vms: &Vms) -> Result<()> {
     // Nothing of it is left to the scenarios that follow.
     for entry in fs::read_dir(STATE)? {
         let path = entry?.path();
-        if path.is_dir() {
-            fs::remove_dir_all(path)?;
-        } else {
-            fs::remove_file(path)?;
+        match path.is_dir() {
+            true => fs::remove_dir_all(path)?,
+            false => fs::remove_file(path)?,
         }
     }
     Ok(())
@@ -93,29 +95,28 @@ fn look(lab: &Lab, vm: &Vm) -> Result<()> {
 }
 
 fn threads(pid: &str) -> Result<Vec<Thread>> {
-    let mut threads = Vec::new();
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let task = task?.path();
-        let task = task.display();
-        let status = inside::get(&format!("{task}/status"))?;
-        let allowed = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
-        // The name, in parentheses, may hold blanks; 36 fields follow it.
-        let stat = inside::get(&format!("{task}/stat"))?;
-        let last = stat.rsplit(')').next().unwrap_or_default();
-        let last = last.split_whitespace().nth(36).unwrap_or_default();
-        threads.push(Thread {
-            name: inside::get(&format!("{task}/comm"))?,
-            allowed: allowed.unwrap_or_default().to_owned(),
-            last: last.parse()?,
-        });
-    }
-    Ok(threads)
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+    // One that ended meanwhile is nobody's.
+    Ok(tasks.flatten().filter_map(|task| thread(&task.path())).collect())
 }
 
-/// Does to a VM that was planned what is asked for to be done wrong. Returns
-/// the definition that it had, if so.
+fn thread(task: &Path) -> Option<Thread> {
+    let get = |name| fs::read_to_string(task.join(name)).ok();
+    let status = get("status")?;
+    let mut lines = status.lines();
+    let allowed = lines.find_map(|l| l.strip_prefix("Cpus_allowed_list:"))?;
+    // The name, in parentheses, may hold blanks; 36 fields follow it.
+    let stat = get("stat")?;
+    let last = stat.rsplit(')').next()?.split_whitespace().nth(36)?;
+    Some(Thread {
+        name: get("comm")?.trim_end().to_owned(),
+        allowed: allowed.trim().to_owned(),
+        last: last.parse().ok()?,
+    })
+}
+
+/// Does wrong what is asked for to a VM that was planned. Returns the
+/// definition that it had, if so.
 fn spoil(lab: &Lab, vm: &Vm) -> Result<Option<String>> {
     let name = vm.name;
     let pinned = |vcpu: &str| -> Result<u32> {

@@ -78,10 +78,11 @@ fn run(lab: &Lab) -> Result<()> {
     } else if lab.does_wrong("unbound") {
         set("/sys/bus/pci/drivers/igbvf/unbind", &functions[1])?;
     }
-    lab.keep_json("sysfs.json", &sysfs::read()?)?;
+    let sysfs = sysfs::read()?;
+    lab.keep_json("sysfs.json", &sysfs)?;
     lab.run("lspci", &["lspci", "-D", "-nn", "-k", "-vmm"])?;
     lab.ip("ip.json", &["-j", "link", "show"])?;
-    placed::run(lab, &functions[0])
+    placed::run(lab, &sysfs, &functions[0])
 }
 
 /// Makes the ports' functions, in this order.

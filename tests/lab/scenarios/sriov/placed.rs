@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::sysfs::Sysfs;
 use crate::inside::Lab;
+use crate::inside::cards::in_xml;
 use crate::judge::{Judge, Results};
 use crate::placement::{numbers, on_one_of, pins, pins_of};
 
@@ -12,10 +13,7 @@ const VM: &str = "near";
 
 /// Plans the VM, and once more without its function. It needs half of what a
 /// node has, so that any node would do.
-pub(super) fn run(lab: &Lab, function: &str) -> Result<()> {
-    let sysfs: Sysfs = serde_json::from_str(&std::fs::read_to_string(
-        lab.path("sysfs.json"),
-    )?)?;
+pub(super) fn run(lab: &Lab, sysfs: &Sysfs, function: &str) -> Result<()> {
     let least = sysfs.nodes.values().map(|cpus| numbers(cpus).len()).min();
     let vcpus = least.context("no nodes")? / 2;
     lab.keep_json("function.json", &function)?;
@@ -56,15 +54,12 @@ fn definition(vcpus: usize, function: Option<&str>) -> String {
 }
 
 fn hostdev(function: &str) -> String {
-    let part: Vec<_> = function.split([':', '.']).collect();
     format!(
         "
     <hostdev mode='subsystem' type='pci' managed='yes'>
-      <source>
-        <address domain='0x{}' bus='0x{}' slot='0x{}' function='0x{}'/>
-      </source>
+      <source><address {}/></source>
     </hostdev>",
-        part[0], part[1], part[2], part[3]
+        in_xml(function)
     )
 }
 
