@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::Result;
 
@@ -34,7 +34,7 @@ impl Lab {
             self.run("libvirtd", &["systemctl", "start", "libvirtd"])?;
             return answers();
         }
-        if Path::new("/run/libvirt/libvirtd.pid").exists() {
+        if version().is_some() {
             return Ok(());
         }
         configure()?;
@@ -61,13 +61,16 @@ impl Lab {
 }
 
 fn answers() -> Result<()> {
-    wait("libvirtd answers", 180, || {
-        let mut virsh = Command::new("virsh");
-        let done = virsh.args(["-c", "qemu:///system", "version"]).output();
-        done.ok().filter(|output| output.status.success())
-    })?;
+    wait("libvirtd answers", 180, version)?;
     super::say("libvirtd answers");
     Ok(())
+}
+
+/// What libvirtd is, if one answers.
+fn version() -> Option<Output> {
+    let mut virsh = Command::new("virsh");
+    let done = virsh.args(["-c", "qemu:///system", "version"]).output();
+    done.ok().filter(|output| output.status.success())
 }
 
 /// Writes what libvirtd has to be told to start VMs as root in a host that
