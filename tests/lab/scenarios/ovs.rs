@@ -27,7 +27,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
         Fault {
             name: "unplugged",
             shape: "small-vf",
-            found_by: "each ping is answered",
+            found_by: "pings are answered",
         },
     ],
     run,
@@ -262,11 +262,11 @@ fn bonded(results: &Results, judge: &mut Judge) -> Result<()> {
 /// Judges that packets went from bridge to bridge, and where their flows are.
 fn moved(results: &Results, judge: &mut Judge) -> Result<()> {
     let ping = results.text("ping")?;
-    let summary =
-        format!("{PINGS} packets transmitted, {PINGS} packets received");
+    // The emulated wire may lose one.
+    let answers = ping.lines().filter(|line| line.contains("bytes from"));
     judge.holds(
-        format!("each ping is answered, over the wire ({PINGS})"),
-        ping.contains(&summary),
+        format!("pings are answered, over the wire ({PINGS})"),
+        answers.count() + 1 >= PINGS,
         || ping.clone(),
     );
     let flows = results.text("flows")?;
