@@ -21,8 +21,10 @@ const LOG: &str = "qemu.log";
 const BOOT: u64 = 180;
 /// How often a host may start again.
 const BOOTS: u32 = 4;
+/// How often a run is repeated where the emulator had a fault.
+const REPEATS: u32 = 2;
 /// What emulation does now and then: it loses a CPU for seconds, or QEMU
-/// stops at an assertion of its own. Then a run is repeated, once.
+/// stops at an assertion of its own, mostly before the kernel says a word.
 const EMULATOR_FAULTS: [&str; 5] =
     ["BUG: ", "rcu: INFO", "Assertion", "soft lockup", "Kernel panic"];
 
@@ -225,17 +227,19 @@ fn with_retry(
     places: &Places,
     dir: &Path,
 ) -> Result<()> {
-    let Err(error) = host(run, shape, places, dir) else { return Ok(()) };
-    let console = fs::read_to_string(dir.join("console.log"))?
-        + &fs::read_to_string(dir.join(LOG))?;
-    let fault = EMULATOR_FAULTS.into_iter().find(|f| console.contains(f));
-    let fault = fault.map(|fault| format!("its log has {fault:?}"));
-    let silent = error.is::<Silent>().then(|| error.to_string());
-    let Some(why) = silent.or(fault) else { return Err(error) };
-    println!("  once more, for the emulator had a fault: {why}");
-    let first = dir.with_extension("first");
-    let _ = fs::remove_dir_all(&first);
-    fs::rename(dir, &first)?;
+    for repeat in 1..=REPEATS {
+        let Err(error) = host(run, shape, places, dir) else { return Ok(()) };
+        let console = fs::read_to_string(dir.join("console.log"))?
+            + &fs::read_to_string(dir.join(LOG))?;
+        let fault = EMULATOR_FAULTS.into_iter().find(|f| console.contains(f));
+        let fault = fault.map(|fault| format!("its log has {fault:?}"));
+        let silent = error.is::<Silent>().then(|| error.to_string());
+        let Some(why) = silent.or(fault) else { return Err(error) };
+        println!("  once more, for the emulator had a fault: {why}");
+        let kept = dir.with_extension(repeat.to_string());
+        let _ = fs::remove_dir_all(&kept);
+        fs::rename(dir, &kept)?;
+    }
     host(run, shape, places, dir)
 }
 
