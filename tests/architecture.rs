@@ -43,7 +43,8 @@ fn files(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in entries.flatten() {
         let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
-        if entry.path().is_dir() {
+        // Links of captured hosts lead in circles.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             found.extend(files(&path));
         } else {
             found.push(path);
