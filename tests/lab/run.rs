@@ -21,6 +21,11 @@ const LOG: &str = "qemu.log";
 const BOOT: u64 = 180;
 /// How often a host may start again.
 const BOOTS: u32 = 4;
+/// What the host's kernel says, and what runs in it.
+const CONSOLE: &str = "console.log";
+/// How often QEMU is started that stops before the kernel begins: emulated
+/// firmware that moves devices about trips it up.
+const STARTS: u32 = 6;
 /// How often a run is repeated where the emulator had a fault.
 const REPEATS: u32 = 2;
 /// What emulation does now and then: it loses a CPU for seconds, or QEMU
@@ -229,7 +234,7 @@ fn with_retry(
 ) -> Result<()> {
     for repeat in 1..=REPEATS {
         let Err(error) = host(run, shape, places, dir) else { return Ok(()) };
-        let console = fs::read_to_string(dir.join("console.log"))?
+        let console = fs::read_to_string(dir.join(CONSOLE))?
             + &fs::read_to_string(dir.join(LOG))?;
         let fault = EMULATOR_FAULTS.into_iter().find(|f| console.contains(f));
         let fault = fault.map(|fault| format!("its log has {fault:?}"));
@@ -275,15 +280,8 @@ fn host(run: &Run, shape: &Shape, places: &Places, dir: &Path) -> Result<()> {
             shell: false,
         };
         let patience: u64 = run.scenarios.iter().map(|s| s.patience).sum();
-        let mut child = qemu::spawn(shape, places, &start)?;
-        let ended = wait(&mut child, Duration::from_secs(BOOT + patience));
-        if ended.is_err() {
-            child.kill()?;
-            child.wait()?;
-        }
-        if !ended?.success() {
-            bail!("QEMU has failed: {}", last_line(dir)?);
-        }
+        let patience = Duration::from_secs(BOOT + patience);
+        boots(shape, places, &start, patience)?;
         let ending = fs::read_to_string(dir.join(Ending::FILE));
         let _ = fs::remove_file(dir.join(Ending::FILE));
         let ending = ending.map_err(|_| {
@@ -299,6 +297,48 @@ fn host(run: &Run, shape: &Shape, places: &Places, dir: &Path) -> Result<()> {
         }
     }
     bail!("the host wants to start more than {BOOTS} times")
+}
+
+/// Starts QEMU and waits for its end. Where it stops before the kernel has
+/// said a word, nothing has begun yet, and it is started again.
+fn boots(
+    shape: &Shape,
+    places: &Places,
+    start: &Start<'_>,
+    patience: Duration,
+) -> Result<()> {
+    let console = start.out.join(CONSOLE);
+    let said = || fs::metadata(&console).map_or(0, |file| file.len());
+    for _ in 1..STARTS {
+        let before = said();
+        let done = boot_once(shape, places, start, patience);
+        let stopped = done.is_err()
+            && said() == before
+            && last_line(start.out)?.contains("Assertion");
+        if !stopped {
+            return done;
+        }
+        println!("  started again: QEMU stopped before the kernel began");
+    }
+    boot_once(shape, places, start, patience)
+}
+
+fn boot_once(
+    shape: &Shape,
+    places: &Places,
+    start: &Start<'_>,
+    patience: Duration,
+) -> Result<()> {
+    let mut child = qemu::spawn(shape, places, start)?;
+    let ended = wait(&mut child, patience);
+    if ended.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
+    if !ended?.success() {
+        bail!("QEMU has failed: {}", last_line(start.out)?);
+    }
+    Ok(())
 }
 
 fn wait(child: &mut Child, patience: Duration) -> Result<ExitStatus> {

@@ -20,6 +20,8 @@ pub(super) fn judge(
     let facts: Facts = results.json("facts.json")?;
     cpus(&facts, kernel, judge);
     nodes(&facts, kernel, judge);
+    let after = results.json("kernel-after.json")?;
+    free_memory(&facts, [kernel, &after], judge);
     devices::judge(&facts, kernel, judge);
     lstopo(&facts, &Lstopo::read(&results.text("lstopo.xml")?)?, judge);
     lscpu(&facts, results, judge)?;
@@ -99,14 +101,21 @@ fn nodes(facts: &Facts, kernel: &Kernel, judge: &mut Judge) {
         &some.collect(),
         &kernel.nodes(),
     );
-    // The kernel was asked a second before or after.
+}
+
+/// Judges free memory by what the kernel said before and after: files that
+/// are read take some, vmtune's own among them.
+fn free_memory(facts: &Facts, kernel: [&Kernel; 2], judge: &mut Judge) {
+    const SLACK: u64 = Bytes(64 << 20).kib();
     let free = facts.memory.free.value();
     let near = |id: &u32| {
-        let kib = kernel.memory(*id, "MemFree")?;
+        let [before, after] = kernel.map(|one| one.memory(*id, "MemFree"));
+        let (before, after) = (before?, after?);
         let free = free?.get(&NodeId(*id))?.kib();
-        Some(free.abs_diff(kib) <= Bytes(64 << 20).kib())
+        let least = before.min(after).saturating_sub(SLACK);
+        Some((least..=before.max(after) + SLACK).contains(&free))
     };
-    let far: Vec<_> = kernel
+    let far: Vec<_> = kernel[0]
         .nodes()
         .into_iter()
         .filter(|id| near(id) != Some(true))

@@ -71,6 +71,7 @@ fn run(lab: &Lab) -> Result<()> {
     lab.run("numactl", &["numactl", "-H"])?;
     lab.run("lstopo.xml", &["lstopo", "--of", "xml"])?;
     capture::run(lab)?;
+    lab.keep_json("kernel-after.json", &Kernel::read())?;
     functions.remove()?;
     if let Some(vms) = vms::of(&lab.shape) {
         place::run(lab, &vms)?;
