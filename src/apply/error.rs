@@ -174,6 +174,9 @@ pub enum ApplyError {
     /// No transaction was cut off.
     #[error("no transaction is unfinished")]
     NothingToResume,
+    /// No transaction waits.
+    #[error("no transaction waits to be confirmed")]
+    NothingToConfirm,
 }
 
 impl ApplyError {
@@ -252,6 +255,10 @@ pub enum StepError {
     /// The journal could not be written, so it was not done.
     #[error("writing the journal")]
     Journal(#[from] JournalError),
+    /// What undoes the transaction unless it is confirmed could not be
+    /// started.
+    #[error("starting what would undo it")]
+    Watch(#[source] std::io::Error),
     /// Somebody changed the place at the same moment.
     #[error("somebody else changed it: {0}")]
     Moved(Deviation),

@@ -6,6 +6,7 @@
 //! it back. Whatever happens, [`Outcome`] says which place is how.
 
 mod arguments;
+mod confirm;
 mod deviation;
 mod error;
 mod group;
@@ -13,6 +14,7 @@ mod meaning;
 mod outline;
 mod places;
 mod prepare;
+mod preview;
 mod render;
 mod resume;
 mod rollback;
@@ -20,9 +22,11 @@ mod transaction;
 mod undo;
 mod verify;
 
+pub use confirm::{Confirmation, confirm, expire};
 pub use deviation::{Deviation, Moved, Values};
 pub use error::{ApplyError, StepError};
 pub use outline::{Difference, DifferenceKind, differences};
+pub use preview::{Preview, preview};
 pub use render::render;
 pub use resume::resume;
 pub use rollback::rollback;
@@ -155,10 +159,32 @@ pub fn apply(
     facts: Option<Digest>,
     machine: &Machine<'_>,
 ) -> Result<Outcome, ApplyError> {
+    begin(plan, facts, None, machine)
+}
+
+/// Applies a plan that is undone again unless [`confirm`] is called in time.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_until_confirmed(
+    plan: &Plan,
+    facts: Option<Digest>,
+    confirmation: Confirmation<'_>,
+    machine: &Machine<'_>,
+) -> Result<Outcome, ApplyError> {
+    begin(plan, facts, Some(confirmation), machine)
+}
+
+fn begin(
+    plan: &Plan,
+    facts: Option<Digest>,
+    confirmation: Option<Confirmation<'_>>,
+    machine: &Machine<'_>,
+) -> Result<Outcome, ApplyError> {
     let lock = Lock::take(machine.state).map_err(ApplyError::Lock)?;
     let journal = Journal::open(machine.state)?;
     if let Some(open) = journal.pending()? {
-        return Err(pending(&open, machine));
+        return Err(pending(&open, machine.now));
     }
     if facts.is_some_and(|facts| facts != plan.fingerprint) {
         return Err(ApplyError::StaleFacts);
@@ -183,17 +209,25 @@ pub fn apply(
         already_so: so.map(|step| step.place.clone()).collect(),
     };
     let writer = journal.begin(&lock, &header)?;
+    let id = writer.id();
     let run = transaction::Run::new(machine, &header, writer);
-    Ok(run.forward(steps))
+    let Some(Confirmation { until, watch }) = confirmation else {
+        return Ok(run.forward(steps, None));
+    };
+    match watch(id) {
+        Ok(()) => Ok(run.forward(steps, Some(until))),
+        Err(error) => {
+            Ok(run
+                .fail(Failure { place: None, error: StepError::Watch(error) }))
+        }
+    }
 }
 
 /// Says why nothing may begin before a transaction has ended.
-fn pending(open: &Transaction, machine: &Machine<'_>) -> ApplyError {
+fn pending(open: &Transaction, now: u64) -> ApplyError {
     let id = open.id;
     match open.status {
-        Status::Waiting { until } if until > machine.now => {
-            ApplyError::Waiting { id }
-        }
+        Status::Waiting { until } if until > now => ApplyError::Waiting { id },
         Status::Waiting { .. } => ApplyError::Expired { id },
         _ => ApplyError::Unfinished { id },
     }

@@ -23,7 +23,7 @@ pub fn resume(machine: &Machine<'_>) -> Result<Outcome, ApplyError> {
     let journal = Journal::open(machine.state)?;
     let open = journal.pending()?.ok_or(ApplyError::NothingToResume)?;
     if let Status::Waiting { .. } = open.status {
-        return Err(pending(&open, machine));
+        return Err(pending(&open, machine.now));
     }
     if open.status == (Status::Unfinished { undoing: true }) {
         check(&open, machine)?;
@@ -43,7 +43,7 @@ pub fn resume(machine: &Machine<'_>) -> Result<Outcome, ApplyError> {
     for report in done {
         run.was_done(report);
     }
-    Ok(run.forward(todo))
+    Ok(run.forward(todo, None))
 }
 
 /// Tells the steps that are done from those that are to do.

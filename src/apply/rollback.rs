@@ -55,7 +55,7 @@ fn choose(
         return Err(ApplyError::AlreadyRolledBack { id });
     }
     match journal.pending()? {
-        Some(open) if open.id != id => Err(pending(&open, machine)),
+        Some(open) if open.id != id => Err(pending(&open, machine.now)),
         _ => Ok(transaction),
     }
 }

@@ -65,8 +65,13 @@ impl<'a> Run<'a> {
         self.steps.push(report);
     }
 
-    /// Does all steps, or none of them.
-    pub(super) fn forward(mut self, steps: Vec<Prepared<'_>>) -> Outcome {
+    /// Does all steps, or none of them; with `until`, they wait to be
+    /// confirmed by then.
+    pub(super) fn forward(
+        mut self,
+        steps: Vec<Prepared<'_>>,
+        until: Option<u64>,
+    ) -> Outcome {
         for step in steps {
             let (place, stage) = (step.place.clone(), step.stage);
             let before = (self.clock)();
@@ -82,7 +87,11 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        match self.journal.finished(Ending::Applied) {
+        let written = match until {
+            Some(until) => self.journal.waiting(until),
+            None => self.journal.finished(Ending::Applied),
+        };
+        match written {
             Ok(()) => self.outcome(None, Vec::new(), Vec::new()),
             Err(error) => {
                 self.fail(Failure { place: None, error: error.into() })
@@ -135,7 +144,8 @@ impl<'a> Run<'a> {
         Ok(number)
     }
 
-    fn fail(mut self, failure: Failure) -> Outcome {
+    /// Undoes all that was begun, because of this.
+    pub(super) fn fail(mut self, failure: Failure) -> Outcome {
         let because = failure.in_short();
         // The step that was cut off by its own failure was written a moment
         // ago: whatever stands there is ours.

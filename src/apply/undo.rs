@@ -43,6 +43,13 @@ pub(super) struct Undone {
     pub(super) result: Result<(), StepError>,
 }
 
+impl Undone {
+    fn of(number: usize, step: &Step, result: Result<bool, StepError>) -> Self {
+        let (place, result) = (step.place.clone(), result.map(drop));
+        Self { place, number: Some(number), result }
+    }
+}
+
 impl Undo {
     /// Undoes the steps that are not undone yet, the last one first, and then
     /// runs the programs that make files take effect.
@@ -55,6 +62,7 @@ impl Undo {
     ) {
         let mut programs = BTreeSet::new();
         let mut files = Vec::new();
+        let mut failed = Vec::new();
         for (number, step) in steps.iter().enumerate().rev() {
             if let Place::Program(program) = step.place {
                 if !step.rolled_back {
@@ -67,13 +75,20 @@ impl Undo {
             if !step.rolled_back {
                 let result = self.restore(places, step, force);
                 touched |= *result.as_ref().unwrap_or(&true);
-                let place = step.place.clone();
-                let result = result.map(drop);
-                tell(Undone { place, number: Some(number), result });
+                if let (Place::File(_), Err(_)) = (&step.place, &result) {
+                    failed.push((number, step));
+                } else {
+                    tell(Undone::of(number, step, result));
+                }
             }
             if touched {
                 files.push(&step.place);
             }
+        }
+        // A disk that was full may have room now that others are back.
+        for (number, step) in failed {
+            let result = self.restore(places, step, force);
+            tell(Undone::of(number, step, result));
         }
         for place in files {
             let Place::File(path) = place else { continue };

@@ -5,17 +5,20 @@ use std::path::Path;
 use super::args::ApplyArgs;
 use super::connection::{self, Purpose, asked_uri};
 use super::exit::{CliError, Done, Kind};
-use super::outcome::{self, on_this_machine};
+use super::outcome::{self, now, on_this_machine, this_system};
 use super::output::state_dir;
-use super::report::{self, Shown};
+use super::report::{self, PLAIN, Shown, count, stage};
 use super::screen::Screen;
-use crate::apply::apply;
+use super::time::utc;
+use super::waits::waits;
+use super::{dry_run, watch};
+use crate::apply::{Confirmation, StepReport, apply, apply_until_confirmed};
 use crate::base::{CpuSet, Digest};
 use crate::definition;
 use crate::files::{StateDir, plan_store};
 use crate::host::{Source, collect};
 use crate::hypervisor::Hypervisor;
-use crate::model::Plan;
+use crate::model::{Change, Place, Plan, Stage};
 use crate::planner::fingerprint;
 
 /// What facts call the machine that vmtune runs on.
@@ -28,15 +31,24 @@ pub(super) fn run(
     screen: &mut Screen,
 ) -> Result<Done, CliError> {
     let state = state_dir()?;
-    let plan = load(&state, args.plan.as_deref())?;
+    let mut plan = load(&state, args.plan.as_deref())?;
+    let later = if args.now { take_later(&mut plan) } else { Vec::new() };
     if plan.changes.is_empty() {
-        screen.print("Nothing to change.\n")?;
+        screen.print(&nothing(&later))?;
         return Ok(Done::Done);
     }
-    expect_answer(args.yes, screen)?;
+    if !args.dry_run {
+        expect_answer(args.yes, screen)?;
+    }
     let uri = uri_of(&plan, args.connect.as_deref());
     let hypervisor = connection::open(uri.as_deref(), Purpose::Change)?;
-    let facts = facts_now(&plan, hypervisor.as_ref(), screen)?;
+    let hypervisor = hypervisor.as_ref();
+    let facts = facts_now(&plan, hypervisor, screen)?;
+    if args.dry_run {
+        let system = this_system()?;
+        dry_run::show(&plan, facts, hypervisor, &system, screen)?;
+        return Ok(Done::Done);
+    }
     if !args.yes {
         let shown = Shown {
             plan: &plan,
@@ -51,15 +63,71 @@ pub(super) fn run(
         screen.print(&page.into_text())?;
         confirm(screen, "Make these changes?")?;
     }
-    let outcome = on_this_machine(hypervisor.as_ref(), &state, |machine| {
-        apply(&plan, facts, machine)
+    let until = args.confirm_within.map(|span| now() + span.as_secs());
+    let mut outcome = on_this_machine(hypervisor, &state, |machine| {
+        let Some(until) = until else { return apply(&plan, facts, machine) };
+        let connect = args.connect.as_deref();
+        let watch = &|id| watch::start(id, until, connect);
+        let confirmation = Confirmation { until, watch };
+        apply_until_confirmed(&plan, facts, confirmation, machine)
     })?;
-    outcome::report(&outcome, "applying the plan", verbose, screen)?;
-    if let Some(id) = outcome.transaction {
-        let text = format!("{id}: `vmtune rollback` undoes it\n");
-        screen.print(&text)?;
+    if args.now {
+        // Their changes are still to come.
+        let vm =
+            |step: &StepReport| matches!(step.place, Place::Definition { .. });
+        outcome.steps.retain(|step| !vm(step));
     }
+    outcome::report(&outcome, "applying the plan", verbose, screen)?;
+    let mut page = screen.page();
+    waits(&mut page, &outcome, hypervisor);
+    if !later.is_empty() {
+        page.gap();
+        page.flow("", "  ", &[(PLAIN, still_planned(&later))]);
+    }
+    if let Some(id) = outcome.transaction {
+        page.gap();
+        let text = match until {
+            Some(until) => format!(
+                "{id}: undone at {} unless `vmtune confirm` keeps it",
+                utc(until)
+            ),
+            None => format!("{id}: `vmtune rollback` undoes it"),
+        };
+        page.flow("", "  ", &[(PLAIN, text)]);
+    }
+    screen.print(&page.into_text())?;
     Ok(Done::Done)
+}
+
+/// Takes the changes out of a plan that do not take effect at once.
+fn take_later(plan: &mut Plan) -> Vec<Change> {
+    let all = std::mem::take(&mut plan.changes);
+    let (now, later) =
+        all.into_iter().partition(|change| change.stage == Stage::Now);
+    plan.changes = now;
+    later
+}
+
+fn nothing(later: &[Change]) -> String {
+    if later.is_empty() {
+        return "Nothing to change.\n".to_owned();
+    }
+    format!("Nothing to change at once.\n{}\n", still_planned(later))
+}
+
+fn still_planned(later: &[Change]) -> String {
+    let at = [Stage::VmStart, Stage::HostBoot].map(|when| {
+        let n = later.iter().filter(|change| change.stage == when).count();
+        (n, stage(when))
+    });
+    let parts = at.iter().filter(|(n, _)| *n > 0);
+    let parts =
+        parts.map(|(n, when)| format!("{} {when}", count(*n, "change")));
+    let parts: Vec<_> = parts.collect();
+    format!(
+        "still planned: {}; `vmtune apply` makes the rest",
+        parts.join(", ")
+    )
 }
 
 fn load(state: &StateDir, path: Option<&Path>) -> Result<Plan, CliError> {

@@ -1,9 +1,12 @@
 //! What was typed: the doc comments are the help.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use super::time;
 
 /// Headings in bold, what is typed in cyan: the colours of the reports.
 const STYLES: Styles = Styles::styled()
@@ -84,6 +87,8 @@ pub(super) enum Command {
     Apply(ApplyArgs),
     /// Tell what of the applied plans still holds; change nothing
     Status(StatusArgs),
+    /// Keep a transaction that waits to be confirmed
+    Confirm(ConfirmArgs),
     /// Undo a transaction, to the byte
     Rollback(RollbackArgs),
     /// Finish a transaction that was cut off
@@ -92,6 +97,9 @@ pub(super) enum Command {
     History(HistoryArgs),
     /// Say why a rule exists, when it hurts and what it rests on
     Explain(ExplainArgs),
+    /// Undo a transaction that is not confirmed in time; `apply` starts this
+    #[command(hide = true)]
+    UndoUnlessConfirmed(WatchArgs),
 }
 
 /// Where host and VMs are read.
@@ -227,7 +235,13 @@ pub(super) struct CheckArgs {
 /// Arguments of `apply`.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-A plan is refused when host or VM have changed since it was made.")]
+A plan is refused when host or VM have changed since it was made.
+
+Examples:
+  vmtune apply --dry-run               the steps, with each file and command
+  vmtune apply --now                   only what takes effect at once
+  vmtune apply --confirm-within 5m     undone again unless you still can type
+                                       `vmtune confirm`")]
 pub(super) struct ApplyArgs {
     /// The plan file [default: the plan that was saved last]
     #[arg(value_name = "PLAN")]
@@ -238,6 +252,35 @@ pub(super) struct ApplyArgs {
     /// Do not ask
     #[arg(short, long)]
     pub(super) yes: bool,
+    /// Show what would be done, in order, and change nothing
+    #[arg(long, conflicts_with_all = ["yes", "confirm_within"])]
+    pub(super) dry_run: bool,
+    /// Make only the changes that take effect at once; the others stay
+    /// planned
+    #[arg(long)]
+    pub(super) now: bool,
+    /// Undo all of it by itself after that time, as 30s, 5m or 1h, unless
+    /// `vmtune confirm` keeps it
+    #[arg(long, value_name = "TIME", value_parser = time::span)]
+    pub(super) confirm_within: Option<Duration>,
+}
+
+/// Arguments of `confirm`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct ConfirmArgs {}
+
+/// Arguments of `undo-unless-confirmed`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct WatchArgs {
+    /// The transaction
+    #[arg(value_name = "TX")]
+    pub(super) transaction: String,
+    /// When, in seconds since 1970
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) until: u64,
+    /// libvirt's URI
+    #[arg(short, long, value_name = "URI")]
+    pub(super) connect: Option<String>,
 }
 
 /// Arguments of `status`.
@@ -263,8 +306,9 @@ pub(super) struct StatusArgs {
 /// Arguments of `rollback`.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-Each VM gets the definition that it had before. It is in effect when the VM
-starts next.")]
+Each VM gets the definition that it had before; it is in effect when the VM
+starts next. Files and values of the host are as they were, and what depends
+on a file is made anew; arguments of the kernel go when the host boots.")]
 pub(super) struct RollbackArgs {
     /// The transaction, as `history` lists it [default: the last]
     #[arg(value_name = "TX")]
@@ -275,7 +319,7 @@ pub(super) struct RollbackArgs {
     /// Do not ask
     #[arg(short, long)]
     pub(super) yes: bool,
-    /// Undo it even where a definition was changed since: that change is lost
+    /// Undo it even where something was changed since: that change is lost
     #[arg(long)]
     pub(super) force: bool,
 }

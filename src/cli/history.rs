@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::args::{HistoryArgs, TextOrJson};
 use super::exit::{CliError, Done};
+use super::outcome::now;
 use super::output::state_dir;
 use super::report::{BAD, FAINT, GOOD, KEY, PLAIN, Page, WARN};
 use super::screen::Screen;
@@ -12,9 +13,13 @@ use super::time::utc;
 use crate::files::journal::{Entry, Journal, JournalError, Status, Summary};
 use crate::model::Place;
 
+/// Places of a transaction that are shown, unless all are asked for.
+const SHOWN: usize = 3;
+
 /// Lists transactions, oldest first.
 pub(super) fn run(
     args: &HistoryArgs,
+    verbose: bool,
     screen: &mut Screen,
 ) -> Result<Done, CliError> {
     let state = state_dir()?;
@@ -29,7 +34,7 @@ pub(super) fn run(
     }
     let mut page = screen.page();
     for entry in &entries {
-        line(&mut page, entry);
+        line(&mut page, entry, now(), verbose);
     }
     if entries.is_empty() {
         let text = "nothing was applied yet".to_owned();
@@ -54,23 +59,41 @@ const fn status(status: Status) -> &'static str {
 }
 
 fn as_json(entry: &Entry) -> serde_json::Value {
-    match &entry.summary {
-        Ok(summary) => json!({
-            "id": entry.id.to_string(),
-            "started": summary.started,
-            "status": status(summary.status).replace(' ', "-"),
-            "vms": vms(summary),
-            "places": summary.places.iter().map(ToString::to_string)
-                .collect::<Vec<_>>(),
-        }),
-        Err(error) => json!({
-            "id": entry.id.to_string(),
-            "error": error.to_string(),
-        }),
+    let summary = match &entry.summary {
+        Ok(summary) => summary,
+        Err(error) => {
+            return json!({
+                "id": entry.id.to_string(),
+                "error": error.to_string(),
+            });
+        }
+    };
+    let places = summary.places.iter().map(ToString::to_string);
+    let mut value = json!({
+        "id": entry.id.to_string(),
+        "started": summary.started,
+        "status": status(summary.status).replace(' ', "-"),
+        "vms": vms(summary),
+        "places": places.collect::<Vec<_>>(),
+    });
+    if let Status::Waiting { until } = summary.status {
+        value["until"] = json!(until);
     }
+    value
 }
 
-fn line(page: &mut Page, entry: &Entry) {
+fn vms(summary: &Summary) -> Vec<&str> {
+    let mut names = Vec::new();
+    for place in &summary.places {
+        if let Place::Definition { name, .. } | Place::Live { name, .. } = place
+        {
+            names.push(name.as_str());
+        }
+    }
+    names
+}
+
+fn line(page: &mut Page, entry: &Entry, now: u64, verbose: bool) {
     let id = (KEY, format!("{}  ", entry.id));
     let summary = match &entry.summary {
         Ok(summary) => summary,
@@ -84,23 +107,31 @@ fn line(page: &mut Page, entry: &Entry) {
         Status::RolledBack => FAINT,
         Status::Unfinished { .. } | Status::Waiting { .. } => WARN,
     };
-    let places: Vec<_> =
-        summary.places.iter().map(ToString::to_string).collect();
+    let all = &summary.places;
+    let shown = if verbose { 0 } else { SHOWN };
+    let names = all.iter().take(shown).map(ToString::to_string);
+    let mut places = names.collect::<Vec<_>>().join(", ");
+    if !verbose && all.len() > shown {
+        places += &format!(" and {} more (-v)", all.len() - shown);
+    }
     page.line(&[
         id,
         (PLAIN, format!("{}  ", utc(summary.started))),
         (style, format!("{:<11}  ", status(summary.status))),
-        (PLAIN, places.join(", ")),
+        (PLAIN, places),
     ]);
-}
-
-fn vms(summary: &Summary) -> Vec<&str> {
-    let mut names = Vec::new();
-    for place in &summary.places {
-        if let Place::Definition { name, .. } | Place::Live { name, .. } = place
-        {
-            names.push(name.as_str());
+    if let Status::Waiting { until } = summary.status {
+        let text = if until > now {
+            format!("undone at {} unless `vmtune confirm` keeps it", utc(until))
+        } else {
+            "nobody confirmed it in time; `vmtune rollback` undoes it"
+                .to_owned()
+        };
+        page.flow("    ", "    ", &[(WARN, text)]);
+    }
+    if verbose {
+        for place in all {
+            page.line(&[(PLAIN, format!("    {place}"))]);
         }
     }
-    names
 }

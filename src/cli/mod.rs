@@ -10,7 +10,9 @@
 mod apply;
 mod args;
 mod check;
+mod confirm;
 mod connection;
+mod dry_run;
 mod exit;
 mod explain;
 mod facts;
@@ -28,6 +30,8 @@ mod standing;
 mod state;
 mod status;
 mod time;
+mod waits;
+mod watch;
 
 pub use args::Args;
 pub use exit::{CliError, Done, Kind, exit_code};
@@ -47,9 +51,11 @@ pub fn run(args: &Args, screen: &mut Screen) -> Result<Done, CliError> {
         Command::Check(args) => check::run(args, screen),
         Command::Apply(args) => apply::run(args, verbose, screen),
         Command::Status(args) => status::run(args, verbose, screen),
+        Command::Confirm(_) => confirm::run(screen),
         Command::Rollback(args) => rollback::run(args, verbose, screen),
         Command::Resume(args) => rollback::run_resume(args, verbose, screen),
-        Command::History(args) => history::run(args, screen),
+        Command::History(args) => history::run(args, verbose, screen),
         Command::Explain(args) => explain::run(args, screen),
+        Command::UndoUnlessConfirmed(args) => watch::run(args),
     }
 }

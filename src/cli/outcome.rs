@@ -1,17 +1,18 @@
 //! What came of a transaction, for people and for the exit code.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::exit::{CliError, Kind};
 use super::report::{FAINT, KEY, PLAIN, Page, Span, count, stage};
 use super::screen::Screen;
+use super::time::duration;
 use crate::apply::{
     ApplyError, Failure, Machine, Outcome, StepReport, StepResult,
 };
 use crate::files::StateDir;
 use crate::hypervisor::Hypervisor;
 use crate::model::{Place, Stage};
-use crate::system::{Live, SystemError};
+use crate::system::Live;
 
 /// Returns the seconds since 1970.
 pub(super) fn now() -> u64 {
@@ -25,7 +26,7 @@ pub(super) fn on_this_machine<T>(
     state: &StateDir,
     act: impl FnOnce(&Machine<'_>) -> Result<T, ApplyError>,
 ) -> Result<T, CliError> {
-    let system = Live::host().map_err(system_failed)?;
+    let system = this_system()?;
     let start = Instant::now();
     let clock = || start.elapsed();
     let machine = Machine {
@@ -48,13 +49,9 @@ pub(super) fn not_begun(error: ApplyError) -> CliError {
     }
 }
 
-fn system_failed(error: SystemError) -> CliError {
-    let hint = error.hint();
-    let error = CliError::new(Kind::Failed, error);
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
+/// Opens this machine's own settings.
+pub(super) fn this_system() -> Result<Live, CliError> {
+    Live::host().map_err(|error| CliError::new(Kind::Failed, error))
 }
 
 /// Prints what was done, or says why it was not.
@@ -133,14 +130,6 @@ fn restored(place: &Place) -> [Span; 2] {
     [(KEY, format!("{place}:")), (PLAIN, text.to_owned())]
 }
 
-/// Spells how long something took.
-pub(super) fn duration(took: Duration) -> String {
-    if took < Duration::from_secs(1) {
-        return format!("{} ms", took.as_millis());
-    }
-    format!("{:.1} s", took.as_secs_f64())
-}
-
 fn failed(outcome: &Outcome, doing: &str) -> CliError {
     let incomplete = !outcome.rollback_failures.is_empty();
     let first = outcome.failed.iter().chain(&outcome.rollback_failures).next();
@@ -164,18 +153,4 @@ fn failed(outcome: &Outcome, doing: &str) -> CliError {
         "not undone: {}; mend that, then run `vmtune rollback {id}`{and}",
         left.join("; ")
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_short() {
-        for (millis, text) in
-            [(0, "0 ms"), (999, "999 ms"), (1000, "1.0 s"), (75_250, "75.2 s")]
-        {
-            assert_eq!(duration(Duration::from_millis(millis)), text);
-        }
-    }
 }

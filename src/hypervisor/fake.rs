@@ -60,6 +60,7 @@ pub struct Fake {
     calls: RefCell<Vec<Call>>,
     failure: Cell<Failure>,
     normalise: fn(&str) -> String,
+    uri: String,
     /// What [`Hypervisor::free_pages`] answers.
     pub pages: FreePages,
 }
@@ -71,6 +72,7 @@ impl Default for Fake {
             calls: RefCell::default(),
             failure: Cell::default(),
             normalise: str::to_owned,
+            uri: "fake:///system".into(),
             pages: FreePages::new(),
         }
     }
@@ -81,6 +83,12 @@ impl Fake {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets the URI that the connection has.
+    #[must_use]
+    pub fn called(self, uri: &str) -> Self {
+        Self { uri: uri.into(), ..self }
     }
 
     /// Sets what defining does to a text, as libvirt drops comments.
@@ -189,8 +197,8 @@ impl Fake {
 }
 
 impl Hypervisor for Fake {
-    fn uri(&self) -> &'static str {
-        "fake:///system"
+    fn uri(&self) -> &str {
+        &self.uri
     }
 
     fn domains(&self) -> Result<Vec<DomainInfo>, HypervisorError> {

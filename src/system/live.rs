@@ -302,11 +302,36 @@ impl System for Live {
     fn command(&self, program: &Program) -> Vec<String> {
         let mut words: Vec<_> =
             program.line().iter().map(|word| (*word).to_owned()).collect();
-        if let (Kind::Host, Program::KernelInstall) = (&self.kind, program) {
-            words.extend(self.running_kernel());
+        match (&self.kind, program) {
+            (Kind::Folder { .. }, _) => {}
+            (Kind::Host, Program::KernelInstall) => {
+                words.extend(self.running_kernel());
+            }
+            (Kind::Host, Program::UpdateGrub) => {
+                let is_there = |name: &str| program::find(name).is_some();
+                words = update_grub(words, is_there);
+            }
+            _ => {}
         }
         words
     }
+}
+
+/// Returns the command that writes GRUB's menu: Debian's, or the one that
+/// stands behind it where that is not there.
+fn update_grub(
+    usual: Vec<String>,
+    is_there: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    const OTHERS: [[&str; 3]; 2] = [
+        ["grub2-mkconfig", "-o", "/boot/grub2/grub.cfg"],
+        ["grub-mkconfig", "-o", "/boot/grub/grub.cfg"],
+    ];
+    if is_there("update-grub") {
+        return usual;
+    }
+    let other = OTHERS.iter().find(|words| is_there(words[0]));
+    other.map_or(usual, |words| words.map(str::to_owned).to_vec())
 }
 
 /// Refuses what is not in one of the kernel's own file systems.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use vmtune::hypervisor::{Access, Libvirt};
 
@@ -37,11 +38,14 @@ done
 if test -d /run/dbus; then mount -t tmpfs none /run/dbus; fi
 mount -t hugetlbfs -o pagesize=2M none "$1/huge"
 libvirtd --config "$1/libvirtd.conf" --pid-file "$1/libvirtd.pid" &
-wait $!
+# One that a test has killed is started again by the test.
+wait $! || { test $? -eq 137; exec sleep 600; }
 "#;
 
 pub(crate) struct Daemon {
     child: Child,
+    /// The daemon that took the place of one that was killed.
+    second: Option<Child>,
     root: TempDir,
     /// Folders of the system that had to be made to be covered.
     made: Vec<PathBuf>,
@@ -69,7 +73,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut daemon = Self { child, root, made };
+        let mut daemon = Self { child, second: None, root, made };
         let libvirt = daemon.wait();
         (daemon, libvirt)
     }
@@ -78,6 +82,36 @@ impl Daemon {
     pub(crate) fn uri(&self) -> String {
         let socket = self.root.path().join("run/libvirt/libvirt-sock");
         format!("qemu+unix:///system?socket={}", socket.display())
+    }
+
+    /// Returns the process of libvirtd.
+    pub(crate) fn pid(&self) -> Pid {
+        let mut all = vec![self.child.id()];
+        while let Some(pid) = all.pop() {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+            if name.is_ok_and(|name| name.trim() == "libvirtd") {
+                return Pid::from_raw(pid.try_into().unwrap());
+            }
+            all.extend(children(pid));
+        }
+        panic!("libvirtd does not run\n{}", self.log());
+    }
+
+    /// Starts a daemon in place of one that was killed.
+    pub(crate) fn restart(&mut self) -> Libvirt {
+        let first = children(self.child.id())[0].to_string();
+        let folder = self.root.path().display();
+        let child = Command::new("nsenter")
+            .args(["--target", &first, "--mount", "--pid", "libvirtd"])
+            .args(["--config", &format!("{folder}/libvirtd.conf")])
+            .args(["--pid-file", &format!("{folder}/second.pid")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.second = Some(child);
+        self.wait()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -112,11 +146,21 @@ impl Drop for Daemon {
         // of the namespace, and with that all others in it.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(second) = &mut self.second {
+            let _ = second.wait();
+        }
         // Only those that are empty go: nobody else has used them.
         for folder in self.made.iter().rev() {
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+/// Returns the processes that a process has started.
+fn children(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 /// Makes a folder and its parents, and notes which were not there.

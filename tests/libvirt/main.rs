@@ -9,9 +9,17 @@
               what it lacks"
 )]
 
+mod command;
 mod corpus;
 mod daemon;
+#[path = "../transaction/fault.rs"]
+#[allow(dead_code, reason = "the other tests need more of it")]
+mod fault;
 mod host;
+mod killed;
 mod node;
 mod plans;
+#[path = "../transaction/scene.rs"]
+#[allow(dead_code, reason = "the other tests need more of it")]
+mod scene;
 mod system;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::apply::{ApplyError, Machine, Outcome, apply, resume, rollback};
-use crate::base::{CpuSet, Digest, DomainName, DomainUuid};
+use crate::base::{CpuSet, Digest, DomainName, DomainUuid, HostPath};
 use crate::files::StateDir;
 use crate::hypervisor::fake::{Call, Fake};
 use crate::hypervisor::{Hypervisor as _, Validate};
@@ -33,6 +33,36 @@ impl Bench {
         let state = StateDir::open(&temp.path().join("s")).unwrap();
         let plan = plan_for(&fake);
         Self { temp, fake, system: system::Fake::new(), state, plan }
+    }
+
+    /// Adds a file or a value of the host, and a change of it to the plan.
+    pub(super) fn with(
+        mut self,
+        target: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+        stage: Stage,
+    ) -> Self {
+        let target: Target = target.parse().unwrap();
+        match (&target, from) {
+            (Target::File(path), from) => self.system.put_file(path, from),
+            (Target::Kernel(path), Some(from)) => {
+                self.system.put_value(path, from);
+            }
+            // The file of an argument is the test's own business.
+            _ => {}
+        }
+        self.plan.changes.push(Change {
+            rule: "a-rule".into(),
+            vm: None,
+            target,
+            from: from.map(Into::into),
+            to: to.map(Into::into),
+            because: "a test".into(),
+            stage,
+            trade: None,
+        });
+        self
     }
 
     pub(super) fn machine(&self) -> Machine<'_> {
@@ -84,6 +114,10 @@ impl Bench {
         let name = format!("s/journal/tx-{number:06}.jsonl");
         self.temp.path().join(name)
     }
+}
+
+pub(super) fn path(text: &str) -> HostPath {
+    text.parse().unwrap()
 }
 
 pub(super) fn uuid(n: u32) -> DomainUuid {

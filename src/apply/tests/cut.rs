@@ -49,8 +49,13 @@ fn a_kill_at_any_byte_of_the_journal_is_recovered_from() {
     let start = Bench::new(&["vm1", "vm2"]).fake.definitions();
     let ends = line_ends(&journal);
     assert_eq!(ends.len(), 6);
-    // Before the header is whole there is no file.
-    for cut in ends[0]..journal.len() {
+    // Before the header is whole there is no file. Within a line every cut is
+    // the same, as the journal's own tests show, so most of them are left
+    // out.
+    let near = |cut: usize| ends.iter().any(|end| cut.abs_diff(*end) < 3);
+    let cuts = (ends[0]..journal.len())
+        .filter(|cut| near(*cut) || cut.is_multiple_of(13));
+    for cut in cuts {
         // A definition is changed after its `started` is whole and before
         // the first byte of its `done` is written, so both can be.
         let records = ends[1..].iter().filter(|end| cut >= **end).count();
@@ -63,11 +68,6 @@ fn a_kill_at_any_byte_of_the_journal_is_recovered_from() {
             assert!(outcome.rollback_failures.is_empty(), "cut at {cut}");
             assert_eq!(bench.fake.definitions(), start, "cut at {cut}");
 
-            // Within a line every cut is the same to `resume`, and it takes
-            // its time.
-            if cut % 16 != 0 && !ends.contains(&cut) {
-                continue;
-            }
             let bench = killed(&journal[..cut], &texts, changed);
             let outcome = bench.resume().unwrap();
             assert!(outcome.failed.is_none(), "cut at {cut}");
@@ -83,7 +83,7 @@ fn a_kill_at_any_byte_of_the_journal_is_recovered_from() {
 fn a_journal_that_lost_its_end_is_not_believed() {
     let (_, journal, texts) = history();
     let start = Bench::new(&["vm1", "vm2"]).fake.definitions();
-    for cut in 0..journal.len() {
+    for cut in (0..journal.len()).step_by(7) {
         // Both are changed, whatever the journal says.
         let bench = killed(&journal[..cut], &texts, 2);
         let before = bench.fake.definitions();

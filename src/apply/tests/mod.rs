@@ -1,8 +1,11 @@
 //! Tests of apply with a hypervisor that fails where it is told to.
 
 mod bench;
+mod confirm;
 mod cut;
 mod faults;
+mod host;
+mod reboot;
 mod stale;
 
 use bench::Bench;

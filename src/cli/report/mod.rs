@@ -19,7 +19,7 @@ mod status;
 mod vm;
 
 pub(super) use changes::stage;
-pub use diff::unified;
+pub use diff::{unified, unified_file};
 pub use findings::findings;
 pub use host::{Detail, Holder, Holders, host};
 pub use page::{BAD, BOLD, FAINT, GOOD, KEY, PLAIN, Page, Span, WARN};

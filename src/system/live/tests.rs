@@ -269,3 +269,17 @@ fn below_a_root_of_its_own_programs_are_noted() {
     let words = bench.live.command(&Program::KernelInstall);
     assert_eq!(words, ["kernel-install", "add"]);
 }
+
+#[test]
+fn the_menu_is_written_by_what_is_there() {
+    for (there, command) in [
+        ("update-grub grub-mkconfig", "update-grub"),
+        ("grub2-mkconfig", "grub2-mkconfig -o /boot/grub2/grub.cfg"),
+        ("grub-mkconfig", "grub-mkconfig -o /boot/grub/grub.cfg"),
+        ("", "update-grub"),
+    ] {
+        let is_there = |name: &str| there.split(' ').any(|one| one == name);
+        let usual = vec!["update-grub".to_owned()];
+        assert_eq!(update_grub(usual, is_there).join(" "), command);
+    }
+}
