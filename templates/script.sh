@@ -5,6 +5,10 @@
 # Undo: libvirt keeps no former definition. Save it first, for each VM:
 #   virsh {{ connect }}dumpxml --inactive --security-info VM > VM.before.xml
 # and bring it back with `virsh {{ connect }}define VM.before.xml`.
+{%- if lines %}
+# Of the host, what stands there now is said beside each value; a file that
+# is new goes with rm.
+{%- endif %}
 set -eu
 {% for vm in vms %}
 # {{ vm.name }}: {{ vm.changes }}, in effect when the VM starts next.
@@ -15,3 +19,9 @@ virsh {{ connect }}define --validate /dev/stdin <<'{{ vm.end }}'
 {{ vm.definition }}
 {{ vm.end }}
 {% endfor -%}
+{% if lines %}
+# The host, as root.
+{%- for line in lines %}
+{{ line }}
+{%- endfor %}
+{% endif -%}

@@ -4,6 +4,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "a dump is for other programs")]
 
+#[path = "properties/host.rs"]
+mod host;
 #[path = "properties/remedies.rs"]
 mod remedies;
 mod support;
@@ -14,12 +16,13 @@ mod xml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use support::Seeded;
-use support::wild;
+use support::{Seeded, cpu_settings, wild};
 use vmtune::base::{Bytes, CpuSet, NodeId, PageSize, VcpuId};
 use vmtune::definition;
 use vmtune::model::facts::Facts;
-use vmtune::model::policy::{Level, Pages, Pins, PlacementMode, Policy, Smt};
+use vmtune::model::policy::{
+    Isolation, Level, Pages, Pins, PlacementMode, Policy, Smt,
+};
 use vmtune::model::{Change, Target, VmPlacement};
 use vmtune::placement::{Held, housekeeping};
 use vmtune::planner::{Inputs, Neighbour, PlanError, Planned, Subject, plan};
@@ -60,7 +63,19 @@ impl Case {
             }
         });
         let neighbours = neighbours.collect();
-        Self { facts, policy, texts, neighbours }
+        let mut case = Self { facts, policy, texts, neighbours };
+        // From a stream of its own, so that a seed draws the VMs that it drew
+        // before there were rules for the host.
+        let mut seeded = Seeded::new(!seed);
+        if seeded.chance(50) {
+            cpu_settings::draw(&mut seeded, &mut case.facts);
+            case.policy.cpu.isolation = *seeded.pick(&[
+                Isolation::Partition,
+                Isolation::Kernel,
+                Isolation::None,
+            ]);
+        }
+        case
     }
 
     fn plan(&self) -> Result<Planned, PlanError> {
@@ -130,6 +145,7 @@ fn judge(seed: u64, tally: &mut Tally) -> Result<(), String> {
             memory(&case, &planned)?;
             rendered(&case, &planned)?;
             any_order(&case, &planned, seed)?;
+            host::judge(&case, &planned)?;
             again(&case, &planned)
         }
         Err(PlanError::Refused(refusal)) => {
@@ -481,8 +497,8 @@ fn shuffle<T>(seeded: &mut Seeded, items: &mut [T]) {
 /// A plan made from what a plan leads to changes nothing.
 fn again(case: &Case, planned: &Planned) -> Result<(), String> {
     let texts: Vec<String> = planned.definitions.values().cloned().collect();
-    let second =
-        case.plan_with(&case.facts, &case.policy, &texts, &case.neighbours);
+    let facts = cpu_settings::settled(&case.facts, &planned.plan.changes);
+    let second = case.plan_with(&facts, &case.policy, &texts, &case.neighbours);
     let several = case.texts.len() > 1;
     if several && case.policy.cpu.pins == Pins::Keep {
         // Kept pins come first, and first in line may have larger pages.

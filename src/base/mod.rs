@@ -3,6 +3,8 @@
 mod digest;
 mod host_path;
 mod ids;
+mod isolcpus;
+mod mask;
 mod memory;
 mod names;
 mod nearest;
@@ -13,6 +15,7 @@ mod xpath;
 pub use digest::Digest;
 pub use host_path::HostPath;
 pub use ids::{CellId, CpuId, NodeId, VcpuId};
+pub use isolcpus::Isolcpus;
 pub use memory::{Bytes, PageSize};
 pub use names::{DomainName, DomainUuid};
 pub use nearest::nearest;

@@ -162,7 +162,7 @@ fn check(
         return Ok(());
     }
     let differs = was.iter().zip(&is).find(|(was, is)| was != is);
-    let first = differs.map(|(was, _)| was).or(was.last());
+    let first = differs.map(|(was, _)| was).or(was.last()).or(is.last());
     let name = first.map_or_else(String::new, |(name, _)| name.clone());
     Err(BootError::NotAlone(name))
 }

@@ -1,6 +1,6 @@
 //! A file with the same arguments as another one, and nothing else of it.
 
-use super::line::{Glyph, Quoting};
+use super::line::{Glyph, Quoting, plain};
 use super::shell::{Shell, Value};
 use super::word::words;
 use super::{Form, grub};
@@ -10,24 +10,29 @@ const NOT_UNDERSTOOD: &str = "eval\n";
 
 /// Returns a file of the same form that sets the same arguments, each as
 /// `write` gives it, and holds nothing else: no comment, no other setting and
-/// no argument of init. Such a file can be shown to others.
+/// no argument of init. Such a file can be shown to others. Of the forms that
+/// a host's facts are not read from, nothing is left.
 pub fn portrait(
     form: Form,
     text: &str,
     write: &mut dyn FnMut(&str) -> String,
 ) -> String {
-    if !matches!(form, Form::Grub | Form::GrubDropIn) {
-        // One line, or what is refused for having more.
-        let lines = text.lines().map(|line| {
-            if line.trim_start().starts_with('#') {
-                return "#".to_owned();
-            }
-            plain_words(line, write)
-        });
-        let lines: Vec<_> = lines.collect();
-        let end = if text.ends_with('\n') { "\n" } else { "" };
-        return lines.join("\n") + end;
+    match form {
+        Form::Grub | Form::GrubDropIn => script(text, write),
+        Form::CommandLine => {
+            // One line, or what is refused for having more.
+            let line = |line: &str| match line.trim_start().chars().next() {
+                Some('#') => "#".to_owned(),
+                _ => plain_words(line, write),
+            };
+            let lines: Vec<_> = text.lines().map(line).collect();
+            lines.join("\n") + if text.ends_with('\n') { "\n" } else { "" }
+        }
+        _ => String::new(),
     }
+}
+
+fn script(text: &str, write: &mut dyn FnMut(&str) -> String) -> String {
     let mut shell = Shell::new(&grub::NAMES);
     if shell.run(text, 0).is_err() {
         return NOT_UNDERSTOOD.to_owned();
@@ -43,7 +48,7 @@ pub fn portrait(
 }
 
 fn plain_words(line: &str, write: &mut dyn FnMut(&str) -> String) -> String {
-    let found = words(&super::line::plain(line, 0));
+    let found = words(&plain(line, 0));
     let texts = found.kernel.iter().filter_map(|word| word.text.as_deref());
     let mut texts: Vec<String> = texts.map(write).collect();
     if found.end < line.chars().count() {

@@ -12,7 +12,7 @@ use super::screen::Screen;
 use super::select::{Selection, select};
 use super::{connection, output, policy, sources};
 use crate::base::CpuSet;
-use crate::model::Plan;
+use crate::model::{Plan, Target};
 use crate::planner::{self, Inputs, PlanError, Planned};
 
 /// Plans the VMs, shows the plan and saves it.
@@ -207,6 +207,12 @@ fn diff(
         let old = output::printable(&subject.text, args.show_secrets)?;
         let new = output::printable(new, args.show_secrets)?;
         screen.print(&report::unified(name.as_str(), &old, &new))?;
+    }
+    for change in &planned.plan.changes {
+        if let Target::File(path) = &change.target {
+            let (old, new) = (change.from.as_deref(), change.to.as_deref());
+            screen.print(&report::unified_file(path, old, new))?;
+        }
     }
     Ok(())
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CollectError, HWLOC_XML, Root, Source, consistent, cpu, hwloc, kernel,
-    memory, net, pci, topology,
+    CollectError, HWLOC_XML, Root, Source, cache, consistent, cpu, hwloc,
+    interrupts, kernel, memory, net, pci, services, settings, topology,
 };
 use crate::model::Fact;
-use crate::model::facts::{CpuPower, Facts, Iommu, KernelFacts, MemoryFacts};
+use crate::model::facts::{
+    CpuPower, Facts, Iommu, KernelFacts, MemoryFacts, ServiceFacts,
+};
 
 /// Collects the facts of a host.
 ///
@@ -87,6 +89,18 @@ pub(super) fn read(
     );
     let cpu = cpu::read(root, arch);
     let interfaces = net::interfaces(root);
+    let programs = services::Programs::look(root);
+    let kernel = kernel::read(root, &programs);
+    let pci = pci::read(root, &topology.nodes, &interfaces);
+    let interrupts = interrupts::read(root, &pci, &kernel.release);
+    let settings = settings::read(
+        root,
+        &settings::Host {
+            online: &topology.online,
+            power: &kernel.power,
+            interrupts: &interrupts,
+        },
+    );
     Ok(Facts {
         schema_version: Facts::SCHEMA_VERSION,
         source: name.to_owned(),
@@ -95,10 +109,13 @@ pub(super) fn read(
         cpu_model: cpu.model,
         cpu_flags: cpu.flags,
         memory: memory::read(root, &topology.nodes),
-        kernel: kernel::read(root),
-        pci: pci::read(root, &topology.nodes, &interfaces),
+        kernel,
+        pci,
         rdma: net::rdma(root, &interfaces),
-        settings: BTreeMap::new(),
+        cache_control: cache::read(root, &topology.l3),
+        interrupts,
+        services: services::read(root, &programs),
+        settings,
         hypervisor: Fact::unknown("the hypervisor was not asked"),
         topology,
     })
@@ -119,7 +136,9 @@ fn of_hwloc(loaded: &hwloc::Loaded, name: &str) -> Result<Facts, CollectError> {
             hugepages: loaded.hugepages(),
             transparent_hugepages: Fact::unknown(&silent),
             ksm: Fact::unknown(&silent),
+            ksm_sharing: Fact::unknown(&silent),
             numa_balancing: Fact::unknown(&silent),
+            zones: Fact::unknown(&silent),
         },
         kernel: KernelFacts {
             release: loaded.info(&["OSRelease"]),
@@ -131,18 +150,25 @@ fn of_hwloc(loaded: &hwloc::Loaded, name: &str) -> Result<Facts, CollectError> {
             sysctls: BTreeMap::new(),
             iommu: Iommu {
                 enabled: Fact::unknown(&silent),
+                described: Fact::unknown(&silent),
                 groups: Fact::unknown(&silent),
             },
             power: CpuPower {
                 driver: Fact::unknown(&silent),
                 governors: Fact::unknown(&silent),
+                available_governors: Fact::unknown(&silent),
+                frequency_domains: Fact::unknown(&silent),
                 idle_states: Fact::unknown(&silent),
             },
             irqbalance: Fact::unknown(&silent),
             default_irq_affinity: Fact::unknown(&silent),
+            nohz_full: Fact::unknown(&silent),
         },
         pci: loaded.pci(),
         rdma: loaded.rdma(),
+        cache_control: Fact::unknown(&silent),
+        interrupts: Fact::unknown(&silent),
+        services: ServiceFacts::unknown(&silent),
         settings: BTreeMap::new(),
         hypervisor: Fact::unknown("the hypervisor was not asked"),
     })

@@ -1,6 +1,6 @@
 //! What was read through a [`Root`](super::Root), for a capture.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::boot::Form;
 
@@ -22,6 +22,9 @@ pub(super) enum Seen {
 pub(super) struct Log {
     seen: BTreeMap<String, Seen>,
     forms: BTreeMap<String, Form>,
+    /// Files of which it was asked whether they can be written, and which
+    /// cannot.
+    read_only: BTreeSet<String>,
 }
 
 impl Log {
@@ -51,8 +54,19 @@ impl Log {
         &self.forms
     }
 
-    /// Gives all that was seen, sorted by path.
-    pub(super) fn into_entries(self) -> BTreeMap<String, Seen> {
-        self.seen
+    /// Notes that a path is there, and whether it can be written.
+    pub(super) fn mode(&mut self, place: &str, folder: bool, writable: bool) {
+        self.present(place, folder);
+        if !writable {
+            self.read_only.insert(place.to_owned());
+        }
+    }
+
+    /// Gives all that was seen, sorted by path, and the paths of files that
+    /// cannot be written.
+    pub(super) fn into_entries(
+        self,
+    ) -> (BTreeMap<String, Seen>, BTreeSet<String>) {
+        (self.seen, self.read_only)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Root, text};
 use crate::base::{Bytes, NodeId, PageSize};
 use crate::model::Fact;
-use crate::model::facts::{HugepagePool, MemoryFacts, Node};
+use crate::model::facts::{HugepagePool, MemoryFacts, Node, Zone};
 
 const MM: &str = "sys/kernel/mm";
 const NODES: &str = "sys/devices/system/node";
@@ -20,9 +20,47 @@ pub(super) fn read(root: &Root, nodes: &[Node]) -> MemoryFacts {
                 text::selected(text).map(str::to_owned)
             }),
         ksm: root.fact(&format!("{MM}/ksm/run"), |text| text.parse().ok()),
+        ksm_sharing: root
+            .fact(&format!("{MM}/ksm/pages_sharing"), |text| text.parse().ok()),
         numa_balancing: root
             .fact("proc/sys/kernel/numa_balancing", |text| text.parse().ok()),
+        zones: zones(root),
     }
+}
+
+/// Reads how free memory lies. The blocks are for root to read: without them
+/// the pieces are known all the same.
+fn zones(root: &Root) -> Fact<Vec<Zone>> {
+    let blocks = root.fact("proc/pagetypeinfo", |text| {
+        Some(text::page_blocks(text)).filter(|blocks| !blocks.is_empty())
+    });
+    let parse = |text: &str| {
+        let zones: Option<Vec<Zone>> = text
+            .lines()
+            .map(|line| {
+                let (node, name, free_pieces) = text::zone_line(line)?;
+                let of_zone =
+                    |(id, zone): &(u32, String)| *id == node && *zone == name;
+                let blocks = match &blocks {
+                    Fact::Unknown { unknown } => Fact::unknown(unknown),
+                    Fact::Known { value, origin } => {
+                        match value.iter().find(|(zone, _)| of_zone(zone)) {
+                            Some((_, own)) => {
+                                Fact::known(own.clone(), &origin.0)
+                            }
+                            None => Fact::unknown(format!(
+                                "{origin} has no zone {name} of node {node}"
+                            )),
+                        }
+                    }
+                };
+                let node = NodeId(node);
+                Some(Zone { node, name, free_pieces, blocks })
+            })
+            .collect();
+        zones.filter(|zones| !zones.is_empty())
+    };
+    root.fact("proc/buddyinfo", parse)
 }
 
 /// Returns the text that tells a node's memory: the node's own, or the

@@ -10,13 +10,20 @@
 //! | CPU vendor, model, flags | the first processor of `/proc/cpuinfo` |
 //! | pools, free memory | `/sys/devices/system/node/nodeN/{hugepages,meminfo}` |
 //! | THP, KSM, NUMA balancing | `/sys/kernel/mm`, `/proc/sys/kernel` |
+//! | how free memory lies | `/proc/{buddyinfo,pagetypeinfo}` |
+//! | caches that can be divided | `/sys/fs/resctrl` |
+//! | what else sets the same | drop-in folders below `/etc`, `/proc/PID/comm` |
 //! | command line, sysctls | `/proc/cmdline`, `/proc/sys` |
 //! | boot loader | files of its tools in `/etc` and `/usr`, an EFI variable |
 //! | arguments for the next boot | `/etc/default/grub*`, `/etc/kernel/cmdline` |
 //! | modules | `/sys/module` |
-//! | IOMMU | `/sys/class/iommu`, each function's `iommu_group` |
+//! | IOMMU | `/sys/class/iommu`, ACPI tables, each function's `iommu_group` |
 //! | power | `/sys/devices/system/cpu/{cpufreq,cpu0/cpuidle}` |
-//! | irqbalance | `/proc/PID/comm` |
+//! | daemons that tune | `/proc/PID/comm` |
+//! | systemd, cgroups | `/run/systemd`, `/sys/fs/cgroup/cgroup.controllers` |
+//! | settings of others | units' drop-ins, configuration of irqbalance |
+//! | interrupts | `/sys/bus/pci/devices/*/msi_irqs`, `/proc/irq` |
+//! | settings | each place that a rule for the host may change |
 //! | PCI functions | `/sys/bus/pci/devices` |
 //! | QEMU processes | `/proc/PID/{cmdline,task,numa_maps}`, apart from facts |
 //! | interfaces, RDMA | `/sys/class/{net,infiniband}` |
@@ -35,11 +42,13 @@
     reason = "this is the floor that reads the machine"
 )]
 
+mod cache;
 pub mod capture;
 mod collect;
 mod consistent;
 mod cpu;
 pub mod hwloc;
+mod interrupts;
 mod kernel;
 mod log;
 mod memory;
@@ -47,6 +56,8 @@ mod net;
 mod pci;
 pub mod process;
 mod root;
+mod services;
+mod settings;
 mod source;
 pub mod text;
 mod topology;

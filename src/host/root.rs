@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use nix::fcntl::OFlag;
@@ -165,6 +165,28 @@ impl Root {
             .map_err(|_| error(path, io::ErrorKind::InvalidData.into()))
     }
 
+    /// Reads the lines of a file that matter, without blanks at both ends. A
+    /// capture holds no others: what else a person wrote there is nobody's
+    /// business.
+    ///
+    /// # Errors
+    /// As [`Root::read`].
+    pub(super) fn lines(
+        &self,
+        path: &str,
+        matters: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, ReadError> {
+        let text = self.unlogged().read(path)?;
+        let lines = text.lines().map(str::trim).filter(|line| matters(line));
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        if self.log.is_some() {
+            let place = self.place(path).map_err(|e| error(path, e))?;
+            let kept: String = lines.iter().map(|l| format!("{l}\n")).collect();
+            self.note(|log| log.file(&place, kept.as_bytes()));
+        }
+        Ok(lines)
+    }
+
     /// Lists a folder: its plain names, sorted as text.
     ///
     /// # Errors
@@ -182,6 +204,22 @@ impl Root {
             Ok(())
         });
         found.is_ok()
+    }
+
+    /// Returns whether a file may be written by its owner: the kernel shows
+    /// so which of its values can be changed.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn is_writable(&self, path: &str) -> Result<bool, ReadError> {
+        let writable = || {
+            let place = self.place(path)?;
+            let kind = fs::metadata(self.dir.join(&place))?;
+            let writable = kind.permissions().mode() & 0o200 != 0;
+            self.note(|log| log.mode(&place, kind.is_dir(), writable));
+            Ok(writable)
+        };
+        writable().map_err(|e| error(path, e))
     }
 
     /// Returns the last part of what a link points to: the driver of a

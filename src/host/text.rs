@@ -1,34 +1,8 @@
 //! The kernel's small text forms. Pure: text in, values out.
 
-use crate::base::{Bytes, CpuSet, Id, IdSet};
+use std::collections::BTreeMap;
 
-/// Reads a bit mask as sysfs prints it: groups of eight hexadecimal digits,
-/// highest first, with commas between (`00000000,000000ff`).
-///
-/// Returns `None` for anything else, and for masks wider than
-/// [`IdSet::MAX_NUMBER`] bits.
-#[must_use]
-pub fn mask<T: Id>(text: &str) -> Option<IdSet<T>> {
-    /// Bits in one group of digits.
-    const WIDTH: u32 = 32;
-    let mut set = IdSet::new();
-    let mut base = 0;
-    for group in text.trim().rsplit(',') {
-        let hex = group.bytes().all(|b| b.is_ascii_hexdigit());
-        if !hex || group.is_empty() || group.len() > 8 {
-            return None;
-        }
-        let bits = u32::from_str_radix(group, 16).ok()?;
-        for bit in (0..WIDTH).filter(|bit| bits & (1 << bit) != 0) {
-            set.insert(T::from_number(base + bit));
-        }
-        base += WIDTH;
-        if base > IdSet::<T>::MAX_NUMBER {
-            return None;
-        }
-    }
-    Some(set)
-}
+use crate::base::{Bytes, CpuSet};
 
 /// Reads CPU numbers with blanks between (`affected_cpus` of cpufreq).
 #[must_use]
@@ -58,6 +32,53 @@ pub fn meminfo(text: &str, key: &str) -> Option<Bytes> {
         let amount = words.next()?.parse().ok()?;
         (words.next()? == "kB").then(|| Bytes::from_kib(amount))
     })
+}
+
+/// Reads a line of `/proc/buddyinfo`, or of a table of `/proc/pagetypeinfo`
+/// that has its form: `Node 0, zone   Normal  12  3  0`.
+#[must_use]
+pub fn zone_line(line: &str) -> Option<(u32, String, Vec<u64>)> {
+    let (node, rest) = line.strip_prefix("Node ")?.split_once(',')?;
+    let mut words = rest.split_whitespace();
+    if words.next()? != "zone" {
+        return None;
+    }
+    let name = words.next()?.to_owned();
+    let counts: Option<Vec<u64>> =
+        words.map(|word| word.parse().ok()).collect();
+    Some((number_after(node.trim(), "")?, name, counts?))
+}
+
+/// Numbers by name.
+pub type Counts = BTreeMap<String, u64>;
+
+/// Finds how many blocks of pages hold what, by node and zone, in the last
+/// table of `/proc/pagetypeinfo`.
+#[must_use]
+pub fn page_blocks(text: &str) -> Vec<((u32, String), Counts)> {
+    let mut lines = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Number of blocks type"));
+    let Some(head) = lines.next() else { return Vec::new() };
+    let kinds: Vec<&str> = head.split_whitespace().skip(4).collect();
+    let rows = lines.map_while(zone_line).map(|(node, zone, counts)| {
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned());
+        ((node, zone), kinds.zip(counts).collect())
+    });
+    rows.collect()
+}
+
+/// Reads the ways of each third-level cache in a `schemata` of resctrl:
+/// `    L3:0=7ff;1=00f`.
+#[must_use]
+pub fn l3_masks(text: &str) -> Option<Vec<(u32, u64)>> {
+    let line = text.lines().find_map(|l| l.trim().strip_prefix("L3:"))?;
+    let pair = |pair: &str| {
+        let (id, mask) = pair.split_once('=')?;
+        let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+        Some((number_after(id.trim(), "")?, mask))
+    };
+    line.split(';').map(pair).collect()
 }
 
 /// Reads the size of a cache as sysfs prints it, `32K` or `16M`.
@@ -100,20 +121,6 @@ pub fn number_after(name: &str, prefix: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::CpuId;
-
-    #[test]
-    fn masks() {
-        let mask = |text| mask::<CpuId>(text).map(|set| set.to_string());
-        assert_eq!(mask("00000000,000000ff\n").as_deref(), Some("0-7"));
-        assert_eq!(mask("1,00000000,80000000").as_deref(), Some("31,64"));
-        assert_eq!(mask("0").as_deref(), Some(""));
-        for bad in ["", ",", "g", "0-3", "123456789", "1,,1", "+1", "0x1"] {
-            assert_eq!(mask(bad), None, "{bad:?}");
-        }
-        let wide = vec!["00000000"; 4096].join(",");
-        assert_eq!(mask(&wide), None);
-    }
 
     #[test]
     fn small_forms() {
@@ -131,6 +138,39 @@ mod tests {
         let node = "Node 0 MemTotal: 2 kB\nNode 0 MemFree:   1 kB\n";
         assert_eq!(meminfo(node, "MemFree"), Some(Bytes(1024)));
         assert_eq!(meminfo(node, "Mem"), None);
+    }
+
+    #[test]
+    fn zones_are_lines_and_blocks_the_last_table() {
+        let line = "Node 1, zone   Normal   4096      0      7 ";
+        assert_eq!(
+            zone_line(line),
+            Some((1, "Normal".to_owned(), vec![4096, 0, 7]))
+        );
+        for bad in ["", "Node 0", "Node x, zone DMA 1", "Node 0, zone DMA x"] {
+            assert_eq!(zone_line(bad), None, "{bad}");
+        }
+        let info = "Page block order: 9\nPages per block:  512\n\n\
+                    Free pages count per migrate type at order 0 1\n\
+                    Node    0, zone   DMA, type    Unmovable  0  0\n\n\
+                    Number of blocks type     Unmovable      Movable\n\
+                    Node 0, zone      DMA            3            5\n\
+                    Node 1, zone   Normal            7          900\n";
+        let blocks = page_blocks(info);
+        assert_eq!(blocks.len(), 2);
+        assert_eq!(blocks[1].0, (1, "Normal".to_owned()));
+        assert_eq!(blocks[1].1["Movable"], 900);
+        assert_eq!(blocks[0].1["Unmovable"], 3);
+        assert!(page_blocks("").is_empty());
+    }
+
+    #[test]
+    fn ways_of_caches() {
+        let text = "    MB:0=100;1=100\n    L3:0=7ff;1=00f\n";
+        assert_eq!(l3_masks(text), Some(vec![(0, 0x7ff), (1, 0xf)]));
+        for bad in ["MB:0=100", "L3:0", "L3:x=1", "L3:0=g", ""] {
+            assert_eq!(l3_masks(bad), None, "{bad}");
+        }
     }
 
     #[test]

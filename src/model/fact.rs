@@ -58,6 +58,13 @@ impl<T> Fact<T> {
         Self::Unknown { unknown: reason.into() }
     }
 
+    /// Makes the fact that nobody looked: what facts were written before there
+    /// was such a fact.
+    #[must_use]
+    pub fn not_read() -> Self {
+        Self::unknown("it was not read")
+    }
+
     /// Returns the value where it is known.
     #[must_use]
     pub const fn value(&self) -> Option<&T> {

@@ -167,9 +167,19 @@ impl<'a> Search<'a> {
 
     /// Returns what a node has of memory in the shape's page size.
     pub(super) fn free_memory(&self, node: usize) -> Bytes {
+        self.memory_with(node, self.shape.reserves)
+    }
+
+    /// Returns what of that the node's pool would have to be given.
+    pub(super) fn reservable(&self, node: usize) -> Bytes {
+        let own = self.memory_with(node, false);
+        Bytes(self.free_memory(node).0.saturating_sub(own.0))
+    }
+
+    fn memory_with(&self, node: usize, reserve: bool) -> Bytes {
         let from = self.board.nodes[node].memory_node;
         let memory = self.board.memory.get(&from);
-        memory.map_or(Bytes(u64::MAX), |m| m.free(self.shape.size))
+        memory.map_or(Bytes(u64::MAX), |m| m.free(self.shape.size, reserve))
     }
 
     /// What a cell costs on a node that it has for itself.

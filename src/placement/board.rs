@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Held;
-use crate::base::{Bytes, CpuId, CpuSet, NodeId, PageSize};
+use super::memory::{NodeMemory, memories};
+use crate::base::{Bytes, CpuId, CpuSet, NodeId};
 use crate::model::facts::{Facts, PciClass, PciFunction, Topology};
 
 /// What a host can give to VMs, less what is held and kept.
@@ -64,43 +65,6 @@ pub(super) struct FreeCore {
     pub(super) width: u32,
     /// Whether all of it is free.
     pub(super) whole: bool,
-}
-
-/// Free memory of one node by page size.
-#[derive(Debug, Clone, Default)]
-pub(super) struct NodeMemory {
-    /// Ordinary memory; `None` where the node's size is not known.
-    pub(super) ordinary: Option<Bytes>,
-    /// Free huge pages.
-    pub(super) pages: BTreeMap<PageSize, u64>,
-}
-
-impl NodeMemory {
-    /// Returns how much can be had in pages of a size.
-    pub(super) fn free(&self, size: Option<PageSize>) -> Bytes {
-        match size {
-            None => self.ordinary.unwrap_or(Bytes(u64::MAX)),
-            Some(size) => {
-                let pages = self.pages.get(&size).copied().unwrap_or(0);
-                Bytes(pages.saturating_mul(size.bytes()))
-            }
-        }
-    }
-
-    /// Takes memory away.
-    pub(super) fn take(&mut self, size: Option<PageSize>, memory: Bytes) {
-        match size {
-            None => {
-                if let Some(free) = &mut self.ordinary {
-                    free.0 = free.0.saturating_sub(memory.0);
-                }
-            }
-            Some(size) => {
-                let free = self.pages.entry(size).or_default();
-                *free = free.saturating_sub(size.pages(memory));
-            }
-        }
-    }
 }
 
 impl Board {
@@ -291,37 +255,4 @@ fn has_network(facts: &Facts, node: NodeId) -> bool {
             && (!told || shares(&function))
             && function.nodes.value().is_some_and(|nodes| nodes.contains(node))
     })
-}
-
-fn memories(
-    facts: &Facts,
-    held: &Held,
-    asleep: &Held,
-    returned: &Held,
-) -> BTreeMap<NodeId, NodeMemory> {
-    let pools = facts.memory.hugepages.value();
-    let mut memory = BTreeMap::new();
-    for node in &facts.topology.nodes {
-        let mut entry = NodeMemory {
-            ordinary: node.memory.value().copied(),
-            pages: BTreeMap::new(),
-        };
-        for pool in pools.into_iter().flatten().filter(|p| p.node == node.id) {
-            let reserved = pool.total.saturating_mul(pool.size.bytes());
-            entry.take(None, Bytes(reserved));
-            let free = pool.free.value().copied();
-            let by = if free.is_some() { asleep } else { held };
-            let place = (node.id, Some(pool.size));
-            let back = returned.memory.get(&place).copied();
-            let back = pool.size.pages(back.unwrap_or_default());
-            let free = free.map(|pages| (pages + back).min(pool.total));
-            entry.pages.insert(pool.size, free.unwrap_or(pool.total));
-            let gone = by.memory.get(&place).copied().unwrap_or_default();
-            entry.take(Some(pool.size), gone);
-        }
-        let gone = held.memory.get(&(node.id, None)).copied();
-        entry.take(None, gone.unwrap_or_default());
-        memory.insert(node.id, entry);
-    }
-    memory
 }

@@ -4,6 +4,7 @@ use super::board::Board;
 use super::demand::{CellDemand, CellWish, Demand};
 use super::exact::Exact;
 use super::keep::keep;
+use super::memory::Reservations;
 use super::relax;
 use super::shape::{Shape, ShapeCell};
 use super::shortage::{Short, Shortage};
@@ -22,6 +23,8 @@ pub struct Solution {
     /// What each cannot go below. The sum over all VMs is the bound of the
     /// whole; equal to the sum of the costs where that is proved optimal.
     pub bounds: Vec<Objective>,
+    /// Pages that pools must be given for it.
+    pub reservations: Reservations,
 }
 
 /// One way to place the exclusive VMs: which VM, and where.
@@ -88,7 +91,8 @@ pub fn place(
     for (placement, demand) in placements.iter_mut().zip(demands) {
         placement.exclusive &= demand.pinned;
     }
-    Ok(Solution { placements, objectives, bounds })
+    let reservations = now.reservations();
+    Ok(Solution { placements, objectives, bounds, reservations })
 }
 
 /// Places exclusive VMs together; returns the bounds in the order of `which`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::board::{Board, memory_home};
 use super::demand::{CellWish, Demand, DeviceDemand, Kept};
 use super::homes::home;
-use super::shape::sizes;
+use super::shape::{reserves, sizes};
 use super::shortage::Short;
 use crate::base::{
     Bytes, CellId, CpuSet, NodeId, NodeSet, PageSize, VcpuId, VcpuSet,
@@ -106,7 +106,7 @@ fn pages(
 ) -> Result<Option<PageSize>, Short> {
     let mut nearest = None;
     for size in sizes(demand, board) {
-        match lacking(board, cells, size) {
+        match lacking(board, cells, size, reserves(demand)) {
             None => return Ok(size),
             Some(short) => nearest = Some(short),
         }
@@ -119,6 +119,7 @@ fn lacking(
     board: &Board,
     cells: &[CellPlacement],
     size: Option<PageSize>,
+    reserve: bool,
 ) -> Option<Short> {
     if let Some(size) = size {
         let odd = |c: &&CellPlacement| !c.memory.0.is_multiple_of(size.bytes());
@@ -130,8 +131,12 @@ fn lacking(
         let node = cell.memory_node;
         let here = cells.iter().filter(|c| c.memory_node == node);
         let needed = Bytes(here.map(|c| c.memory.0).sum());
-        let free = board.memory.get(&node)?.free(size);
-        (free < needed).then_some(Short::Memory { node, free, needed, size })
+        let memory = board.memory.get(&node)?;
+        let free = memory.free(size, reserve);
+        let more = free.0.saturating_sub(memory.free(size, false).0);
+        let more = Bytes(more);
+        let short = Short::Memory { node, free, needed, size, more };
+        (free < needed).then_some(short)
     })
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Shape {
     pub(super) kind: usize,
     /// The page size; `None` for ordinary pages.
     pub(super) size: Option<PageSize>,
+    /// Whether pools may be given pages of that size for it.
+    pub(super) reserves: bool,
     /// Whether two cells may go to one node.
     pub(super) may_share: bool,
     /// Whole cores that the first cell's node must keep for the emulator.
@@ -72,6 +74,12 @@ pub(super) fn sizes(demand: &Demand, board: &Board) -> Vec<Option<PageSize>> {
     }
 }
 
+/// Returns whether pools may be given pages for a VM: where it must have
+/// pages of one size.
+pub(super) const fn reserves(demand: &Demand) -> bool {
+    matches!(demand.pages, Pages::Size(_))
+}
+
 /// Makes the shape with so many cells on cores of one kind.
 pub(super) fn shape(
     demand: &Demand,
@@ -112,6 +120,7 @@ pub(super) fn shape(
         unit,
         kind,
         size,
+        reserves: reserves(demand),
         may_share: matches!(demand.cells, CellWish::Given(_)),
         spare: u32::from(dedicated),
         floats,

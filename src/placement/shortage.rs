@@ -38,12 +38,14 @@ pub enum Short {
     Memory {
         /// The node that has the most, of those with the cores.
         node: NodeId,
-        /// What it has.
+        /// What it has, with what its pool could be given.
         free: Bytes,
         /// What one cell needs.
         needed: Bytes,
         /// The page size; `None` for ordinary pages.
         size: Option<PageSize>,
+        /// What of `free` its pool could be given.
+        more: Bytes,
     },
     /// Each cell fits somewhere, but not all of them at once.
     Nodes {
@@ -125,13 +127,17 @@ impl fmt::Display for Short {
                 "node {node} has room for the {needed} guest cores of a cell, \
                  and no whole core besides for the emulator"
             ),
-            Self::Memory { node, free, needed, size: Some(size) } => write!(
-                f,
-                "node {node} has {} free {size} pages, {} are needed",
-                free.0 / size.bytes(),
-                size.pages(*needed)
-            ),
-            Self::Memory { node, free, needed, size: None } => write!(
+            Self::Memory { node, free, needed, size: Some(size), more } => {
+                let pages = |memory: u64| memory / size.bytes();
+                let own = pages(free.0.saturating_sub(more.0));
+                write!(f, "node {node} has {own} free {size} pages")?;
+                if more.0 > 0 {
+                    let more = pages(more.0);
+                    write!(f, " and could be given {more} more")?;
+                }
+                write!(f, ", {} are needed", size.pages(*needed))
+            }
+            Self::Memory { node, free, needed, size: None, .. } => write!(
                 f,
                 "node {node} has {free} of memory to give, {needed} are needed"
             ),

@@ -168,6 +168,7 @@ fn diagnose(
                 free: search.free_memory(node),
                 needed: cell.memory,
                 size: shape.size,
+                more: search.reservable(node),
             };
         }
         if let Some((node, _)) = richest {

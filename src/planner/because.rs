@@ -7,6 +7,7 @@ use crate::base::{Bytes, CpuSet, NodeId};
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
 use crate::model::{Advice, Objective, VmPlacement};
+use crate::placement::Reservations;
 
 /// Says why a placement is as it is.
 pub(super) fn placement(
@@ -14,6 +15,7 @@ pub(super) fn placement(
     domain: &Domain,
     placement: &VmPlacement,
     objective: &Objective,
+    reservations: &Reservations,
 ) -> Vec<String> {
     let mut because = Vec::new();
     because.extend(devices(facts, domain, placement));
@@ -28,7 +30,7 @@ pub(super) fn placement(
                 .to_owned(),
         );
     }
-    because.extend(pages(facts, placement));
+    because.extend(pages(facts, placement, reservations));
     because
 }
 
@@ -122,7 +124,11 @@ fn cores(
     format!("{used} cores, {shared}, {threads}")
 }
 
-fn pages(facts: &Facts, placement: &VmPlacement) -> Option<String> {
+fn pages(
+    facts: &Facts,
+    placement: &VmPlacement,
+    reservations: &Reservations,
+) -> Option<String> {
     let size = placement.pages?;
     let mut parts = Vec::new();
     for node in placement.memory_nodes().iter() {
@@ -137,7 +143,12 @@ fn pages(facts: &Facts, placement: &VmPlacement) -> Option<String> {
             }
             None => "an unknown number".to_owned(),
         };
-        parts.push(format!("{needed} of {of} on node {node}"));
+        let more = reservations.get(&(node, size)).map_or(0, |pages| *pages);
+        let more = match more {
+            0 => String::new(),
+            more => format!(" and {more} to be reserved"),
+        };
+        parts.push(format!("{needed} of {of}{more} on node {node}"));
     }
     Some(format!("its memory is {size} pages: {}", parts.join(", ")))
 }

@@ -2,21 +2,23 @@
 
 use super::{Inputs, Neighbour, Subject};
 use crate::base::CpuSet;
+use crate::model::Objective;
 use crate::model::facts::Facts;
 use crate::model::policy::{Housekeeping, Policy};
 use crate::placement::{
     Board, Demand, Held, Shortage, Solution, housekeeping, place,
 };
+use crate::rules::hugepage_reservation;
 
 /// A host laid out for placement.
 pub(super) struct Ground<'a> {
     facts: &'a Facts,
     board: Board,
+    /// The same with pools that may be given pages; `None` where none may.
+    roomy: Option<Board>,
     bare: Board,
     /// CPUs that are kept for the host.
     pub(super) housekeeping: CpuSet,
-    /// CPUs that VMs outside of the plan hold.
-    pub(super) others: CpuSet,
 }
 
 impl<'a> Ground<'a> {
@@ -64,13 +66,15 @@ impl<'a> Ground<'a> {
             .fold(Held::default(), |all, one| all.and(&one));
         let none = Held::default();
         let held = all(false);
-        let others = held.cpus.clone();
+        let board =
+            Board::of(facts, kept.clone(), &held, &all(true), &returned);
+        let pools = hugepage_reservation::growing(facts, policy);
         Self {
             facts,
-            board: Board::of(facts, kept.clone(), &held, &all(true), &returned),
+            roomy: (!pools.is_empty()).then(|| board.clone().growing(pools)),
+            board,
             bare: Board::of(facts, kept.clone(), &none, &none, &none),
             housekeeping: kept,
-            others,
         }
     }
 
@@ -88,12 +92,28 @@ impl<'a> Ground<'a> {
         subjects.iter().map(demand).collect()
     }
 
-    /// Places them.
+    /// Places them. Pages are reserved where that gains a better placement,
+    /// or the only one: where pages are free and the placement is as good but
+    /// for what is left over, it is taken as it is.
     pub(super) fn place(
         &self,
         demands: &[Demand],
     ) -> Result<Solution, Shortage> {
-        place(&self.facts.topology, &self.board, &self.bare, demands)
+        let on =
+            |board| place(&self.facts.topology, board, &self.bare, demands);
+        let Some(roomy) = &self.roomy else { return on(&self.board) };
+        let best = on(roomy)?;
+        if best.reservations.is_empty() {
+            return Ok(best);
+        }
+        let cost = |solution: &Solution| {
+            let all: Objective = solution.objectives.iter().copied().sum();
+            let [levels @ .., _, _] = all.0;
+            levels
+        };
+        let plain = on(&self.board).ok();
+        let as_good = plain.filter(|plain| cost(plain) <= cost(&best));
+        Ok(as_good.unwrap_or(best))
     }
 
     /// Returns the first housekeeping CPU's core as a policy would name it.

@@ -203,8 +203,15 @@ fn as_advice(change: &Change) -> String {
     let target = &change.target;
     let because = &change.because;
     match &change.to {
+        Some(_) if matches!(target, Target::File(_)) => {
+            format!("write {target}: {because}")
+        }
         None => format!("take {target} away: {because}"),
         Some(to) if to.is_empty() => format!("add {target}: {because}"),
+        // A whole file is no part of a sentence.
+        Some(_) if matches!(target, Target::File(_)) => {
+            format!("write {target}: {because}")
+        }
         Some(to) => format!("set {target} to {to}: {because}"),
     }
 }

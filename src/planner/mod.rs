@@ -7,6 +7,7 @@ mod ground;
 mod host;
 mod judge;
 mod merge;
+mod pools;
 mod refusal;
 mod scope;
 
@@ -132,6 +133,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
             domain,
             &placement,
             &solution.objectives[at],
+            &solution.reservations,
         ));
         let policy = inputs.policy.for_vm(domain.name.as_str());
         let text = merge::changes(
@@ -151,7 +153,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
             bound: solution.bounds[at],
         });
     }
-    host::changes(inputs, &ground.others, &mut plan)?;
-    judge::judge(inputs, &definitions, &mut plan)?;
+    host::changes(inputs, &solution.reservations, &mut plan)?;
+    let after = pools::after(inputs.facts, &solution.reservations, &plan);
+    let inputs = Inputs { facts: &after, ..*inputs };
+    judge::judge(&inputs, &definitions, &mut plan)?;
     Ok(Planned { plan, definitions })
 }

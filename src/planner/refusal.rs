@@ -11,7 +11,7 @@ use crate::model::Fact;
 use crate::model::facts::{Facts, HugepagePool};
 use crate::model::policy::{
     DeviceLocality, Emulator, Housekeeping, Level, Pages, PlacementMode,
-    Policy, Smt, VmPolicy,
+    Policy, Reserve, Smt, VmPolicy,
 };
 use crate::placement::{Short, Shortage};
 
@@ -154,7 +154,7 @@ impl Attempt<'_> {
 
     /// Says how much more memory the nearest node would need.
     fn more_memory(&self, short: &Short) -> Option<String> {
-        let Short::Memory { node, free, needed, size } = short else {
+        let Short::Memory { node, free, needed, size, .. } = short else {
             return None;
         };
         let lacking = Bytes(needed.0.saturating_sub(free.0));
@@ -200,6 +200,13 @@ impl Attempt<'_> {
             for (text, wish) in smaller.chain([ordinary]) {
                 add(&text, self.with(|vm| vm.memory.pages = Some(wish)));
             }
+        }
+        if matches!(short, Short::Memory { size: Some(_), .. })
+            && self.inputs.policy.memory.reserve == Reserve::Off
+        {
+            let mut policy = self.inputs.policy.clone();
+            policy.memory.reserve = Reserve::Auto;
+            add("[memory] reserve = \"auto\"", policy);
         }
         if matches!(short, Short::NoHome) {
             let mut policy = self.inputs.policy.clone();
@@ -289,7 +296,8 @@ impl Attempt<'_> {
     /// Returns whether all fits under a policy, without one neighbour.
     fn works(&self, policy: &Policy, absent: Option<usize>) -> bool {
         let other_host = absent.is_some()
-            || policy.cpu.housekeeping != self.inputs.policy.cpu.housekeeping;
+            || policy.cpu.housekeeping != self.inputs.policy.cpu.housekeeping
+            || policy.memory.reserve != self.inputs.policy.memory.reserve;
         let other =
             other_host.then(|| Ground::without(self.inputs, policy, absent));
         let ground = other.as_ref().unwrap_or(&self.ground);

@@ -9,7 +9,7 @@ use crate::model::domain::{
 };
 use crate::model::facts::{
     Cache, Core, CpuPower, Facts, Iommu, KernelFacts, MemoryFacts, Node,
-    Package, Topology,
+    Package, ServiceFacts, Topology,
 };
 use crate::model::policy::Policy;
 use crate::model::{CellPlacement, Fact, VmPlacement};
@@ -168,7 +168,9 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
             hugepages: Fact::unknown(unread()),
             transparent_hugepages: Fact::unknown(unread()),
             ksm: Fact::unknown(unread()),
+            ksm_sharing: Fact::unknown(unread()),
             numa_balancing: Fact::unknown(unread()),
+            zones: Fact::unknown(unread()),
         },
         kernel: KernelFacts {
             release: Fact::unknown(unread()),
@@ -180,18 +182,25 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
             sysctls: BTreeMap::new(),
             iommu: Iommu {
                 enabled: Fact::unknown(unread()),
+                described: Fact::unknown(unread()),
                 groups: Fact::unknown(unread()),
             },
             power: CpuPower {
                 driver: Fact::unknown(unread()),
                 governors: Fact::unknown(unread()),
+                available_governors: Fact::unknown(unread()),
+                frequency_domains: Fact::unknown(unread()),
                 idle_states: Fact::unknown(unread()),
             },
             irqbalance: Fact::unknown(unread()),
             default_irq_affinity: Fact::unknown(unread()),
+            nohz_full: Fact::unknown(unread()),
         },
         pci: Fact::unknown(unread()),
         rdma: Fact::unknown(unread()),
+        cache_control: Fact::unknown(unread()),
+        interrupts: Fact::unknown(unread()),
+        services: ServiceFacts::unknown(unread()),
         settings: BTreeMap::new(),
         hypervisor: Fact::unknown(unread()),
     }

@@ -212,11 +212,7 @@ fn trade(cx: &Context<'_>) -> Option<String> {
 }
 
 fn advice(cx: &Context<'_>) -> Vec<String> {
-    let mut advice = vec![
-        "in the guest, boot with intel_iommu=on iommu=pt: without pt each \
-         transfer of its own devices maps and traps"
-            .into(),
-    ];
+    let mut advice = Vec::new();
     let virtio = |model: &Option<String>| {
         model.as_deref().is_some_and(|model| model.starts_with("virtio"))
     };
@@ -358,7 +354,7 @@ mod tests {
         let interface = Interface { kind: "bridge".into(), model };
         case.domain.devices.interfaces.push(interface);
         let advice = case.said(&RULE);
-        for said in ["iommu=pt", "ats='on'", "aw_bits='39'"] {
+        for said in ["ats='on'", "aw_bits='39'"] {
             assert!(advice.contains(said), "{advice}");
         }
         let Verdict::Change { edits, .. } = case.verdict(&RULE) else {

@@ -3,11 +3,23 @@
 use std::collections::BTreeMap;
 
 use super::fixture::Case;
-use super::{Rule, Verdict};
-use crate::base::{Bytes, CellId, NodeId, PageSize, PciAddress};
-use crate::model::domain::{GuestCell, Hostdev};
-use crate::model::facts::{HugepagePool, PciClass, PciFunction};
-use crate::model::{CellPlacement, Fact};
+use super::{Evaluate, HostContext, HostedVm, Rule, Verdict};
+use crate::base::{
+    Bytes, CellId, CpuSet, HostPath, NodeId, PageSize, PciAddress,
+};
+use crate::model::domain::{Domain, GuestCell, Hostdev};
+use crate::model::facts::{
+    BootArgument, BootArguments, HugepagePool, PciClass, PciFunction,
+};
+use crate::model::{CellPlacement, Fact, Target};
+use crate::placement::Reservations;
+
+/// What is on the host besides the VM of a case.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    pub(super) neighbours: Vec<Domain>,
+    pub(super) reservations: Reservations,
+}
 
 /// One GiB.
 pub(super) const GIB: u64 = 1 << 30;
@@ -96,6 +108,124 @@ impl Case {
             interfaces: Vec::new(),
         });
         self.facts.pci = Fact::known(all, "pci");
+    }
+
+    /// Asks a rule for the host, with the VM as the only one of the plan, and
+    /// with what is besides it.
+    pub(super) fn on_host(&self, rule: &Rule, beside: &Beside) -> Verdict {
+        let Evaluate::Host(evaluate) = rule.evaluate else {
+            panic!("{} is a rule for VMs", rule.id);
+        };
+        let vm = HostedVm {
+            domain: &self.domain,
+            policy: &self.policy,
+            placement: &self.placement,
+        };
+        let neighbours: Vec<&Domain> = beside.neighbours.iter().collect();
+        evaluate(&HostContext {
+            facts: &self.facts,
+            policy: &self.policy,
+            housekeeping: &CpuSet::new(),
+            vms: std::slice::from_ref(&vm),
+            others: &CpuSet::new(),
+            neighbours: &neighbours,
+            reservations: &beside.reservations,
+        })
+    }
+
+    /// What a rule changes on the host, as `PLACE = VALUE, STAGE`; what stands
+    /// there already is left out, as the planner does.
+    pub(super) fn host_edits(
+        &self,
+        rule: &Rule,
+        beside: &Beside,
+    ) -> Vec<String> {
+        let Verdict::Change { edits, .. } = self.on_host(rule, beside) else {
+            return Vec::new();
+        };
+        let mut lines = Vec::new();
+        for edit in edits {
+            let place = edit.target.pattern();
+            assert!(rule.may_edit(&place), "{place} is not owned");
+            assert!(!edit.because.is_empty(), "{place} without a reason");
+            if self.standing(&edit.target) != edit.to {
+                let to = edit.to.unwrap_or_else(|| "nothing".to_owned());
+                let to = to.lines().filter(|line| !line.starts_with('#'));
+                let to: Vec<_> = to.collect();
+                lines.push(format!(
+                    "{} = {}, {}",
+                    edit.target,
+                    to.join("|"),
+                    edit.stage
+                ));
+            }
+        }
+        lines
+    }
+
+    /// What a rule for the host says, as one text.
+    pub(super) fn host_said(&self, rule: &Rule, beside: &Beside) -> String {
+        match self.on_host(rule, beside) {
+            Verdict::Change { advice, .. } | Verdict::Advise(advice) => {
+                advice.join("\n")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Does what a rule for the host changes.
+    pub(super) fn settle(&mut self, rule: &Rule, beside: &Beside) {
+        let Verdict::Change { edits, .. } = self.on_host(rule, beside) else {
+            return;
+        };
+        for edit in edits {
+            match edit.target {
+                Target::Argument { file, name } => {
+                    let known = &mut self.facts.kernel.boot_arguments;
+                    let Fact::Known { value, .. } = known else { continue };
+                    value.arguments.retain(|a| a.name != name);
+                    value.arguments.extend(edit.to.map(|value| BootArgument {
+                        file,
+                        name,
+                        value,
+                    }));
+                }
+                target => self.stands(&target.to_string(), edit.to.as_deref()),
+            }
+        }
+    }
+
+    /// Says what stands at a place of the host.
+    pub(super) fn stands(&mut self, place: &str, text: Option<&str>) {
+        let fact = Fact::known(text.map(str::to_owned), "setting");
+        self.facts.settings.insert(place.parse().unwrap(), fact);
+    }
+
+    /// Says which arguments the kernel gets at boot, as `NAME VALUE`.
+    pub(super) fn boots_with(&mut self, arguments: &[&str]) {
+        let file: HostPath = "/etc/default/grub.d/vmtune.cfg".parse().unwrap();
+        let argument = |text: &&str| {
+            let (name, value) = text.split_once(' ').unwrap_or((text, ""));
+            let (name, value) = (name.to_owned(), value.to_owned());
+            BootArgument { file: file.clone(), name, value }
+        };
+        let arguments = arguments.iter().map(argument).collect();
+        let known = BootArguments { file: file.clone(), arguments };
+        self.facts.kernel.boot_arguments = Fact::known(known, "boot files");
+    }
+
+    fn standing(&self, target: &Target) -> Option<String> {
+        match target {
+            Target::Definition(_) => None,
+            Target::Kernel(path) | Target::File(path) => {
+                self.facts.settings.get(path)?.value()?.clone()
+            }
+            Target::Argument { file, name } => {
+                let known = self.facts.kernel.boot_arguments.value()?;
+                let argument = known.get(name)?;
+                (argument.file == *file).then(|| argument.value.clone())
+            }
+        }
     }
 
     /// What a rule changes, as [`Case::edits`]; each a place that it owns, for

@@ -6,6 +6,13 @@
 //! of the one that libvirt computes, and a cgroup limit at which the kernel
 //! kills the guest. Too low it does harm either way, and is raised or taken
 //! away.
+//!
+//! What counts as locked: all memory for each address space that devices
+//! have, which without a guest IOMMU is one for all of them and behind one is
+//! one for each; once more what `<locked/>` locks, huge pages not; and some
+//! for the I/O memory of devices and for QEMU itself. libvirt computes the
+//! same since 8.7.0. Before, it took one address space for granted, and a
+//! guest with an IOMMU and several devices does not start.
 
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::Bytes;
@@ -27,7 +34,10 @@ pub const RULE: Rule = Rule {
         "libvirt formatdomain: Memory Backing (locked), Memory Tuning \
          (hard_limit)",
         "libvirt news 8.7.0 and src/qemu/qemu_domain.c, \
-         qemuDomainGetMemLockLimitBytes",
+         qemuDomainGetMemLockLimitBytes; commit 8d5704e2c4",
+        "Linux drivers/vfio/vfio_iommu_type1.c, vfio_pin_pages_remote, and \
+         mm/mlock.c, mlock_fixup: both count in locked_vm, the latter no \
+         huge pages",
     ],
     level: Level::Plan,
     owns: &["/domain/memoryBacking/locked", "/domain/memtune/hard_limit"],
@@ -38,11 +48,20 @@ pub const RULE: Rule = Rule {
 /// QEMU's own memory, which a limit covers too, fits in it.
 const OVERHEAD: Bytes = Bytes(1 << 30);
 
+/// The first libvirt that counts each device behind a guest IOMMU.
+const COUNTS_EACH: (u32, u32, u32) = (8, 7, 0);
+
 fn evaluate(cx: &Context<'_>) -> Verdict {
     let backing = cx.domain.memory_backing.as_ref();
     let locked = backing.is_some_and(|backing| backing.locked);
-    let need = need(cx);
+    let need = need(cx, locked);
     match (locked, cx.domain.memory.hard_limit) {
+        (false, None) if is_undercounted(cx) => undercounted(cx),
+        (false, Some(limit))
+            if is_undercounted(cx) && limit < least(cx, false) =>
+        {
+            undercounted(cx)
+        }
         (false, None) => without(cx),
         (true, None) => Verdict::Advise(vec![format!(
             "<locked/> without <hard_limit> lets this guest's QEMU lock all \
@@ -79,11 +98,11 @@ fn never_swapped(cx: &Context<'_>) -> bool {
 }
 
 /// Returns the limit below which the guest does not start or is killed.
-/// Huge pages are not in the cgroup's count, and only VFIO and `<locked/>`
-/// count them as locked.
+/// Huge pages are not in the cgroup's count, and only VFIO counts them as
+/// locked.
 fn least(cx: &Context<'_>, locked: bool) -> Bytes {
-    if locked || cx.domain.has_passthrough() {
-        need(cx)
+    if locked || spaces(cx) > 0 {
+        need(cx, locked)
     } else if cx.will_have_hugepages() {
         Bytes(0)
     } else {
@@ -91,15 +110,54 @@ fn least(cx: &Context<'_>, locked: bool) -> Bytes {
     }
 }
 
-/// Returns the limit that leaves room for all. Behind a guest IOMMU each
-/// device has an address space of its own, and its own count of the memory.
-fn need(cx: &Context<'_>) -> Bytes {
-    let added = cx.needs_guest_iommu() && cx.domain.is_q35();
-    let iommu = cx.domain.devices.iommu.is_some() || added;
-    let devices = cx.domain.devices.hostdevs.len() as u64;
-    let counts = if iommu { devices.max(1) } else { 1 };
+/// Returns the limit that leaves room for all.
+fn need(cx: &Context<'_>, locked: bool) -> Bytes {
+    let by_qemu = locked && !cx.will_have_hugepages();
+    let counts = spaces(cx) + u64::from(by_qemu);
+    // Memory that nobody locks is in the cgroup's count all the same.
+    let counts = counts.max(1);
     let ram = cx.domain.memory.total.0.saturating_mul(counts);
     Bytes(ram.saturating_add(OVERHEAD.0))
+}
+
+/// Returns how many address spaces devices have, each with a count of its
+/// own of the memory: one for all that VFIO passes through, behind a guest
+/// IOMMU one for each, and one for each vDPA interface.
+fn spaces(cx: &Context<'_>) -> u64 {
+    let devices = &cx.domain.devices;
+    let added = cx.needs_guest_iommu() && cx.domain.is_q35();
+    let iommu = devices.iommu.is_some() || added;
+    let passed = devices.hostdevs.len() as u64;
+    let passed = if iommu { passed } else { passed.min(1) };
+    let vdpa = devices.interfaces.iter().filter(|i| i.kind == "vdpa");
+    passed + vdpa.count() as u64
+}
+
+/// Returns whether this libvirt allows less than devices will lock.
+fn is_undercounted(cx: &Context<'_>) -> bool {
+    let hypervisor = cx.facts.hypervisor.value();
+    let version = hypervisor.and_then(|known| known.libvirt_version());
+    spaces(cx) > 1 && version.is_some_and(|version| version < COUNTS_EACH)
+}
+
+/// Sets the limit that libvirt should have set.
+fn undercounted(cx: &Context<'_>) -> Verdict {
+    let need = need(cx, true);
+    let because = format!(
+        "{} address spaces lock {} each, and libvirt before 8.7.0 allows for \
+         one: QEMU would fail to map memory for the second (-12)",
+        spaces(cx),
+        cx.domain.memory.total
+    );
+    let target = || at("memtune/hard_limit");
+    let kib = need.0.div_ceil(1024).to_string();
+    let trade = format!("the guest's QEMU may lock {need} of the host");
+    let edits = vec![
+        Edit::ensure(at("memoryBacking/locked"), &because),
+        Edit::set(target().attribute("unit"), "KiB", &because),
+        Edit::set(target().text(), kib, because).trading(trade),
+    ];
+    Verdict::Change { edits, advice: Vec::new() }
 }
 
 fn without(cx: &Context<'_>) -> Verdict {
@@ -107,14 +165,14 @@ fn without(cx: &Context<'_>) -> Verdict {
         return Verdict::Advise(vec![format!(
             "ordinary pages can be swapped: huge pages, or <locked/> with a \
              <hard_limit> of {}, keep them in place",
-            need(cx)
+            need(cx, true)
         )]);
     }
     Verdict::Satisfied("nothing is locked beyond what devices pin".into())
 }
 
 fn too_low(cx: &Context<'_>, locked: bool, limit: Bytes) -> Verdict {
-    let need = need(cx);
+    let need = need(cx, locked);
     let n = cx.domain.devices.hostdevs.len();
     let for_devices =
         if n == 0 { String::new() } else { format!(" for {n} device(s)") };
@@ -139,9 +197,13 @@ fn too_low(cx: &Context<'_>, locked: bool, limit: Bytes) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::base::PageSize;
-    use crate::model::domain::{IommuDevice, MemoryBacking};
+    use crate::model::Fact;
+    use crate::model::domain::{Interface, IommuDevice, MemoryBacking};
+    use crate::model::facts::HypervisorFacts;
     use crate::rules::fixture::Case;
     use crate::rules::memory_fixture::GIB;
 
@@ -175,12 +237,17 @@ mod tests {
 
     #[test]
     fn trap_21_a_limit_covers_ram_and_devices() {
-        assert!(case(true, Some(9), 1).satisfied(&RULE));
+        // QEMU locks 8 GiB, VFIO counts them once more.
+        assert!(case(true, Some(17), 1).satisfied(&RULE));
         let raised = [
             "/domain/memtune/hard_limit/@unit = KiB",
-            "/domain/memtune/hard_limit/text() = 9437184",
+            "/domain/memtune/hard_limit/text() = 17825792",
         ];
-        assert_eq!(case(true, Some(8), 1).changes(&RULE), raised);
+        assert_eq!(case(true, Some(16), 1).changes(&RULE), raised);
+        // Huge pages are only VFIO's to count.
+        let mut huge = case(true, Some(9), 1);
+        huge.placement.pages = Some(PageSize::ONE_GIB);
+        assert!(huge.satisfied(&RULE));
         let removed = ["/domain/memtune/hard_limit removed"];
         assert_eq!(case(false, Some(8), 1).changes(&RULE), removed);
     }
@@ -196,13 +263,54 @@ mod tests {
 
     #[test]
     fn trap_21_each_device_behind_an_iommu_counts() {
-        let mut case = case(true, Some(17), 2);
-        assert!(case.satisfied(&RULE));
-        case.domain.memory.hard_limit = Some(Bytes(16 * GIB));
+        let mut case = case(true, Some(9), 2);
+        case.placement.pages = Some(PageSize::ONE_GIB);
         assert!(case.satisfied(&RULE), "no guest IOMMU: counted once");
         case.domain.devices.iommu = Some(IommuDevice::default());
         let raised = "/domain/memtune/hard_limit/text() = 17825792";
         assert_eq!(case.changes(&RULE)[1], raised);
+        let kind = "vdpa".to_owned();
+        case.domain.devices.interfaces.push(Interface { kind, model: None });
+        let raised = "/domain/memtune/hard_limit/text() = 26214400";
+        assert_eq!(case.changes(&RULE)[1], raised);
+    }
+
+    #[test]
+    fn trap_21_a_libvirt_that_counts_one_device_is_helped() {
+        for (version, devices, helped) in [
+            ("8.6.0", 2, true),
+            ("8.7.0", 2, false),
+            ("11.3.0", 2, false),
+            ("8.0.0", 1, false),
+        ] {
+            let mut case = case(false, None, devices);
+            case.domain.devices.iommu = Some(IommuDevice::default());
+            case.facts.hypervisor = Fact::known(
+                HypervisorFacts {
+                    libvirt: Fact::known(version.to_owned(), "libvirt"),
+                    qemu: Fact::unknown("not part of this case"),
+                    domains: BTreeMap::new(),
+                },
+                "libvirt",
+            );
+            if !helped {
+                assert!(case.satisfied(&RULE), "{version}, {devices}");
+                continue;
+            }
+            // Two spaces of 8 GiB, what <locked/> locks, and 1 GiB.
+            let edits = [
+                "/domain/memoryBacking/locked = ",
+                "/domain/memtune/hard_limit/@unit = KiB",
+                "/domain/memtune/hard_limit/text() = 26214400",
+            ];
+            assert_eq!(case.changes(&RULE), edits);
+            case.domain.memory.hard_limit = Some(Bytes(9 * GIB));
+            assert_eq!(case.changes(&RULE), edits, "too low a limit");
+            case.domain.memory.hard_limit = Some(Bytes(25 * GIB));
+            let backing = case.domain.memory_backing.as_mut();
+            backing.unwrap().locked = true;
+            assert!(case.satisfied(&RULE), "once is enough");
+        }
     }
 
     #[test]

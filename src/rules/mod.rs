@@ -6,33 +6,56 @@
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod host_fixture;
+#[cfg(test)]
 mod memory_fixture;
 
-use crate::base::{CellId, CpuSet, IdSet, NodeSet, XmlPath};
+use crate::base::{
+    CellId, CpuSet, HostPath, IdSet, NodeSet, PciAddress, XmlPath,
+};
 use crate::model::domain::{BackingPage, Domain};
 use crate::model::facts::Facts;
-use crate::model::policy::{GuestIommu, Level, Pages, Policy};
+use crate::model::policy::{GuestIommu, Isolation, Level, Pages, Policy};
 use crate::model::{Role, Stage, Target, VmPlacement};
+use crate::placement::Reservations;
 
+pub mod c_states;
+pub mod cache_allocation;
 pub mod cpu_cache;
+pub mod cpu_governor;
+pub mod cpu_isolation;
 pub mod cpu_model;
 pub mod dedicated_hint;
 pub mod emulator_pin;
+pub mod guest_hugepages_rdma;
 pub mod guest_iommu;
+pub mod guest_iommu_pt;
+pub mod guest_memlock;
+pub mod host_preflight;
+pub mod hugepage_reservation;
 pub mod hugepages;
+pub mod iommu_passthrough;
 pub mod iothread_pin;
+pub mod irq_affinity;
+pub mod irqbalance_ban;
+pub mod ksm;
 pub mod machine_type;
 pub mod memory_backing;
 pub mod memory_balloon;
 pub mod memory_locking;
 pub mod nested_virt;
+pub mod numa_balancing;
 pub mod numa_cells;
 pub mod numa_memory;
 pub mod pci_numa;
+pub mod perf_sampling;
+pub mod rdma_memlock;
+pub mod transparent_hugepages;
 pub mod vcpu_pin;
 pub mod vcpu_quota;
 pub mod vcpu_scheduler;
 pub mod vcpu_topology;
+pub mod vhost_zerocopy;
 
 /// One setting: what it is good for, and how it is decided.
 #[derive(Debug)]
@@ -131,6 +154,11 @@ pub struct HostContext<'a> {
     pub vms: &'a [HostedVm<'a>],
     /// CPUs that VMs outside of the plan have to themselves.
     pub others: &'a CpuSet,
+    /// Definitions of VMs outside of the plan, where several of one VM all of
+    /// them.
+    pub neighbours: &'a [&'a Domain],
+    /// Pages that the placement takes and that no pool has yet.
+    pub reservations: &'a Reservations,
 }
 
 /// A VM of the plan, as a rule for the host sees it.
@@ -149,10 +177,66 @@ impl HostContext<'_> {
     /// all others.
     #[must_use]
     pub fn exclusive_cpus(&self) -> CpuSet {
-        let planned = self.vms.iter().filter(|vm| vm.placement.exclusive);
-        planned.fold(self.others.clone(), |all, vm| {
-            all.union(&vm.placement.cpus()).union(&vm.placement.reserved)
-        })
+        self.exclusive_where(|_| true)
+    }
+
+    /// Returns of these CPUs those that shall be kept free of other work, in
+    /// ways that `is` takes.
+    #[must_use]
+    pub fn isolated_by(&self, is: impl Fn(Isolation) -> bool) -> CpuSet {
+        self.exclusive_where(|policy| is(policy.cpu.isolation))
+    }
+
+    fn exclusive_where(&self, takes: impl Fn(&Policy) -> bool) -> CpuSet {
+        let others = match takes(self.policy) {
+            true => self.others.clone(),
+            false => CpuSet::new(),
+        };
+        self.vms
+            .iter()
+            .filter(|vm| vm.placement.exclusive && takes(vm.policy))
+            .fold(others, |all, vm| {
+                all.union(&vm.placement.cpus()).union(&vm.placement.reserved)
+            })
+    }
+
+    /// Returns what stands at a place, where it is known to hold something.
+    #[must_use]
+    pub fn setting(&self, path: &HostPath) -> Option<&str> {
+        self.facts.settings.get(path)?.value()?.as_deref()
+    }
+
+    /// Has nothing to set; takes files away that an earlier plan left.
+    fn without(&self, files: &[&str], why: &'static str) -> Verdict {
+        let left = files.iter().map(place);
+        let edits: Vec<_> = left
+            .filter(|file| self.setting(file).is_some())
+            .map(|file| Edit::remove(Target::File(file), why).at(Stage::Now))
+            .collect();
+        match edits.is_empty() {
+            true => Verdict::NotApplicable(why),
+            false => Verdict::Change { edits, advice: Vec::new() },
+        }
+    }
+
+    /// Has systemd-tmpfiles write at each boot what is written now; or says
+    /// that nothing does.
+    fn at_each_boot(
+        &self,
+        file: &str,
+        text: &str,
+        because: &str,
+    ) -> Result<Edit, String> {
+        let path = file.parse().ok();
+        let Some(path) =
+            path.filter(|_| self.facts.services.has("systemd-tmpfiles"))
+        else {
+            let why = "systemd-tmpfiles was not found";
+            return Err(format!("a boot undoes what {file} would keep: {why}"));
+        };
+        let because = format!("{because}; so that a boot does not undo it");
+        let edit = Edit::set(Target::File(path), text, because);
+        Ok(edit.at(Stage::Now))
     }
 }
 
@@ -237,6 +321,25 @@ impl Context<'_> {
         }
     }
 
+    /// Returns the passed-through functions that are, or are virtual functions
+    /// of, RDMA devices of the host.
+    #[must_use]
+    pub fn rdma_functions(&self) -> Vec<PciAddress> {
+        let devices = self.facts.rdma.value().into_iter().flatten();
+        let rdma: Vec<_> = devices.filter_map(|device| device.pci).collect();
+        let physfn = |address: PciAddress| {
+            let mut known = self.facts.pci.value().into_iter().flatten();
+            known.find(|function| function.address == address)?.physfn
+        };
+        let given = self.domain.devices.hostdevs.iter().map(|dev| dev.source);
+        let is_rdma = |address: &PciAddress| {
+            let physfn = physfn(*address);
+            rdma.contains(address)
+                || physfn.is_some_and(|physfn| rdma.contains(&physfn))
+        };
+        given.filter(is_rdma).collect()
+    }
+
     /// vCPUs that eight bits of an interrupt's destination can name; the
     /// value 255 means all.
     pub const PLAIN_APIC_IDS: u32 = 255;
@@ -246,6 +349,19 @@ impl Context<'_> {
 /// `numatune/memory`.
 fn at(steps: &str) -> XmlPath {
     steps.split('/').fold(XmlPath::domain(), XmlPath::child)
+}
+
+/// Names a place of the host.
+fn place(path: impl AsRef<str>) -> HostPath {
+    path.as_ref().parse().expect("rules spell paths as the host does")
+}
+
+/// Fills in a template: `{{ name }}` becomes the value of that name.
+fn filled(template: &str, values: &[(&str, &str)]) -> String {
+    let fill = |text: String, (name, value): &(&str, &str)| {
+        text.replace(&format!("{{{{ {name} }}}}"), value)
+    };
+    values.iter().fold(template.to_owned(), fill)
 }
 
 /// What a rule decided.
@@ -369,6 +485,7 @@ pub const RULES: &[&Rule] = &[
     &vcpu_scheduler::RULE,
     &vcpu_quota::RULE,
     &nested_virt::RULE,
+    &cache_allocation::RULE,
     &numa_memory::RULE,
     &hugepages::RULE,
     &memory_backing::RULE,
@@ -377,4 +494,21 @@ pub const RULES: &[&Rule] = &[
     &machine_type::RULE,
     &guest_iommu::RULE,
     &pci_numa::RULE,
+    &guest_iommu_pt::RULE,
+    &guest_memlock::RULE,
+    &guest_hugepages_rdma::RULE,
+    &cpu_isolation::RULE,
+    &irqbalance_ban::RULE,
+    &irq_affinity::RULE,
+    &cpu_governor::RULE,
+    &c_states::RULE,
+    &perf_sampling::RULE,
+    &hugepage_reservation::RULE,
+    &ksm::RULE,
+    &transparent_hugepages::RULE,
+    &numa_balancing::RULE,
+    &iommu_passthrough::RULE,
+    &rdma_memlock::RULE,
+    &vhost_zerocopy::RULE,
+    &host_preflight::RULE,
 ];

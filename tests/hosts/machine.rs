@@ -95,6 +95,8 @@ impl Machine {
                 self.file(&format!("{folder}/type"), "Unified");
                 self.file(&format!("{folder}/size"), format!("{size}K"));
                 self.file(&format!("{folder}/shared_cpu_list"), shared);
+                let id = if level == 3 { cpu.l3 } else { Some(cpu.core) };
+                self.file(&format!("{folder}/id"), id.unwrap_or_default());
             };
             cache(0, 1, sharing(&|c| Some(c.core), cpu), 32);
             cache(1, 2, sharing(&|c| Some(c.l2), cpu), sizes.0);
@@ -106,6 +108,11 @@ impl Machine {
         self.file(&format!("{CPUS}/online"), all.join(","));
         self.file(&format!("{CPUS}/present"), all.join(","));
         self.file(&format!("{CPUS}/isolated"), "");
+        self.file(&format!("{CPUS}/nohz_full"), "(null)");
+        for id in cpus.keys() {
+            let power = format!("{CPUS}/cpu{id}/power");
+            self.file(&format!("{power}/pm_qos_resume_latency_us"), 0);
+        }
         self.file("proc/irq/default_smp_affinity", "ffffffff,ffffffff");
     }
 
@@ -152,7 +159,7 @@ impl Machine {
         }
         if let Some(group) = function.group {
             let to = format!("sys/kernel/iommu_groups/{group}");
-            self.folder(&to);
+            self.file(&format!("{to}/type"), "DMA-FQ");
             self.link(&format!("{place}/iommu_group"), &to);
         }
         place
@@ -200,13 +207,67 @@ impl Machine {
         }
     }
 
-    /// Writes the frequency policies, one for each CPU.
-    pub(crate) fn governor(&self, cpus: u32, driver: &str, governor: &str) {
+    /// Makes systemd run the machine, with groups of version 2 that have
+    /// these CPUs.
+    pub(crate) fn systemd(&self, cpus: &str) {
+        self.folder("run/systemd/system");
+        self.file("sys/fs/cgroup/cpuset.cpus.effective", cpus);
+        let controllers = "cpuset cpu io memory hugetlb pids rdma misc";
+        self.file("sys/fs/cgroup/cgroup.controllers", controllers);
+        for unit in ["init.scope", "system.slice", "user.slice"] {
+            let group = format!("sys/fs/cgroup/{unit}/cpuset.cpus");
+            self.file(&group, "");
+            self.file(&format!("{group}.effective"), cpus);
+        }
+    }
+
+    /// Writes an interrupt of a function, and whether it can be moved.
+    pub(crate) fn interrupt(
+        &self,
+        function: &str,
+        number: u32,
+        (list, effective): (&str, &str),
+        movable: bool,
+    ) {
+        self.file(&format!("{function}/msi_irqs/{number}"), "msix");
+        let irq = format!("proc/irq/{number}");
+        let affinity = format!("{irq}/smp_affinity_list");
+        self.file(&affinity, list);
+        self.file(&format!("{irq}/effective_affinity_list"), effective);
+        if !movable {
+            let path = self.dir.join(affinity);
+            let mut mode = fs::metadata(&path).unwrap().permissions();
+            mode.set_readonly(true);
+            fs::set_permissions(path, mode).unwrap();
+        }
+    }
+
+    /// Writes the frequency policies, one for each CPU: the driver, the
+    /// governors that it has, and the one in use.
+    pub(crate) fn governor(
+        &self,
+        cpus: u32,
+        (driver, available): (&str, &str),
+        governor: &str,
+    ) {
         for cpu in 0..cpus {
             let folder = format!("{CPUS}/cpufreq/policy{cpu}");
             self.file(&format!("{folder}/scaling_driver"), driver);
+            self.file(
+                &format!("{folder}/scaling_available_governors"),
+                available,
+            );
             self.file(&format!("{folder}/scaling_governor"), governor);
             self.file(&format!("{folder}/affected_cpus"), cpu);
+        }
+    }
+
+    /// Writes what hardware that chooses its frequency was told to prefer.
+    pub(crate) fn preference(&self, cpus: u32, preference: &str) {
+        for cpu in 0..cpus {
+            let folder = format!("{CPUS}/cpufreq/policy{cpu}");
+            let path = format!("{folder}/energy_performance_preference");
+            self.file(&path, preference);
         }
     }
 

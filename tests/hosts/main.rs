@@ -10,6 +10,7 @@ mod machine;
 mod root;
 mod shapes;
 mod sources;
+mod tuning;
 
 use std::path::Path;
 

@@ -6,7 +6,8 @@ use vmtune::base::{Bytes, CpuId, CpuSet, NodeId, NodeSet, PageSize};
 use vmtune::model::Fact;
 use vmtune::model::facts::{
     Cache, Core, CpuPower, Facts, HugepagePool, Iommu, KernelFacts,
-    MemoryFacts, Node, Package, PciClass, PciFunction, Sriov, Topology,
+    MemoryFacts, Node, Package, PciClass, PciFunction, ServiceFacts, Sriov,
+    Topology,
 };
 
 use super::Seeded;
@@ -214,7 +215,9 @@ pub fn facts(topology: Topology, pools: Vec<HugepagePool>) -> Facts {
             hugepages: Fact::known(pools, "made up"),
             transparent_hugepages: Fact::unknown(unknown),
             ksm: Fact::unknown(unknown),
+            ksm_sharing: Fact::unknown(unknown),
             numa_balancing: Fact::unknown(unknown),
+            zones: Fact::unknown(unknown),
         },
         kernel: KernelFacts {
             release: Fact::unknown(unknown),
@@ -226,18 +229,25 @@ pub fn facts(topology: Topology, pools: Vec<HugepagePool>) -> Facts {
             sysctls: BTreeMap::new(),
             iommu: Iommu {
                 enabled: Fact::unknown(unknown),
+                described: Fact::unknown(unknown),
                 groups: Fact::unknown(unknown),
             },
             power: CpuPower {
                 driver: Fact::unknown(unknown),
                 governors: Fact::unknown(unknown),
+                available_governors: Fact::unknown(unknown),
+                frequency_domains: Fact::unknown(unknown),
                 idle_states: Fact::unknown(unknown),
             },
             irqbalance: Fact::unknown(unknown),
             default_irq_affinity: Fact::unknown(unknown),
+            nohz_full: Fact::unknown(unknown),
         },
         pci: Fact::known(Vec::new(), "made up"),
         rdma: Fact::unknown(unknown),
+        cache_control: Fact::unknown(unknown),
+        interrupts: Fact::unknown(unknown),
+        services: ServiceFacts::unknown(unknown),
         settings: std::collections::BTreeMap::new(),
         hypervisor: Fact::unknown(unknown),
     }

@@ -8,7 +8,9 @@
     reason = "each test crate uses a part of this"
 )]
 
+pub mod cpu_settings;
 pub mod hosts;
+pub mod tuned;
 pub mod vms;
 pub mod wild;
 

@@ -1,8 +1,10 @@
-//! The changes of one VM, rule by rule: what, why, when, and what it trades.
+//! The changes of one VM or of the host, rule by rule: what, why, when, and
+//! what it trades.
 
-use super::label::{attribute, element, key, pattern};
+use super::label::{attribute, element, key, pattern, together};
 use super::page::{BAD, BOLD, FAINT, GOOD, KEY, PLAIN, Page, Span, WARN};
-use crate::model::{Change, Stage};
+use super::settings::{arguments, files};
+use crate::model::{Change, Stage, Target};
 
 /// So many like changes and more are shown as a table.
 const FOLD: usize = 3;
@@ -11,9 +13,12 @@ const ROWS: usize = 4;
 /// Reasons of one rule, unless all are asked for.
 const REASONS: usize = 2;
 
-/// Writes changes, grouped by rule in the order of their first change.
+/// Writes changes, grouped by the time when they take effect, and by rule in
+/// the order of their first change.
 pub(super) fn changes(page: &mut Page, all: &[&Change], verbose: bool) {
-    for group in grouped(all, |change| change.rule.clone()) {
+    let mut all = all.to_vec();
+    all.sort_by_key(|change| change.stage);
+    for group in grouped(&all, |change| (change.stage, change.rule.clone())) {
         rule(page, &group, verbose);
     }
 }
@@ -44,25 +49,18 @@ pub(super) fn grouped<'a, T, K: PartialEq>(
 }
 
 fn rule(page: &mut Page, changes: &[&Change], verbose: bool) {
-    let stages = distinct(changes, |change| Some(stage(change.stage)));
     page.gap();
     page.line_ends(
         &[(PLAIN, "  ".into()), (KEY, changes[0].rule.clone())],
-        &(FAINT, stages.join(", ")),
+        &(FAINT, stage(changes[0].stage).to_owned()),
     );
-    let like =
-        |c: &Change| (pattern(&c.target), c.from.is_some(), c.to.is_some());
-    let (many, few): (Vec<_>, Vec<_>) =
-        grouped(changes, like).into_iter().partition(|group| {
-            group.len() >= FOLD && !key(&group[0].target).is_empty()
-        });
-    let few: Vec<&Change> = few.into_iter().flatten().collect();
-    for group in grouped(&few, |c| (element(&c.target), sign(c).1)) {
-        line(page, &group);
-    }
-    for group in many {
-        table(page, &group, verbose);
-    }
+    let of = |is: fn(&Target) -> bool| -> Vec<&Change> {
+        changes.iter().copied().filter(|c| is(&c.target)).collect()
+    };
+    let values = of(|t| matches!(t, Target::Definition(_) | Target::Kernel(_)));
+    values_of(page, &values, verbose);
+    files(page, &of(|t| matches!(t, Target::File(_))), verbose);
+    arguments(page, &of(|t| matches!(t, Target::Argument { .. })));
     let reasons = distinct(changes, |change| Some(change.because.as_str()));
     let shown = if verbose { reasons.len() } else { REASONS };
     for (n, reason) in reasons.iter().take(shown).enumerate() {
@@ -75,6 +73,23 @@ fn rule(page: &mut Page, changes: &[&Change], verbose: bool) {
     }
     for trade in distinct(changes, |change| change.trade.as_deref()) {
         page.row(4, "trades", &[(WARN, trade.to_owned())]);
+    }
+}
+
+/// Writes changes of values, like ones together.
+fn values_of(page: &mut Page, changes: &[&Change], verbose: bool) {
+    let like =
+        |c: &Change| (pattern(&c.target), c.from.is_some(), c.to.is_some());
+    let (many, few): (Vec<_>, Vec<_>) =
+        grouped(changes, like).into_iter().partition(|group| {
+            group.len() >= FOLD && !key(&group[0].target).is_empty()
+        });
+    let few: Vec<&Change> = few.into_iter().flatten().collect();
+    for group in grouped(&few, |c| (element(&c.target), sign(c).1)) {
+        line(page, &group);
+    }
+    for group in many {
+        table(page, &group, verbose);
     }
 }
 
@@ -92,7 +107,7 @@ fn distinct<'a>(
 }
 
 /// Returns the sign of a change: new, other or gone.
-fn sign(change: &Change) -> Span {
+pub(super) fn sign(change: &Change) -> Span {
     match (&change.from, &change.to) {
         (_, None) => (BAD, "-".to_owned()),
         (None, Some(_)) => (GOOD, "+".to_owned()),
@@ -109,18 +124,23 @@ fn line(page: &mut Page, changes: &[&Change]) {
     for (n, change) in changes.iter().enumerate() {
         let end = if n + 1 < changes.len() { "," } else { "" };
         spans.extend(attribute(&change.target).map(|name| (BOLD, name)));
-        match (value(&change.from), value(&change.to)) {
-            (Some(from), Some(to)) => spans.extend([
-                (FAINT, from),
-                (PLAIN, "→".to_owned()),
-                (PLAIN, to + end),
-            ]),
-            (None, Some(to)) => spans.push((PLAIN, to + end)),
-            (Some(from), None) => spans.push((FAINT, clipped(&from) + end)),
-            (None, None) => {}
-        }
+        spans.extend(from_to(&value(&change.from), &value(&change.to), end));
     }
     page.flow("    ", "      ", &spans);
+}
+
+/// Returns what stands there and what shall, as far as there is any.
+fn from_to(from: &Option<String>, to: &Option<String>, end: &str) -> Vec<Span> {
+    match (from, to) {
+        (Some(from), Some(to)) => vec![
+            (FAINT, from.clone()),
+            (PLAIN, "→".to_owned()),
+            (PLAIN, to.clone() + end),
+        ],
+        (None, Some(to)) => vec![(PLAIN, to.clone() + end)],
+        (Some(from), None) => vec![(FAINT, clipped(from) + end)],
+        (None, None) => Vec::new(),
+    }
 }
 
 /// Shortens what goes away: a whole element may stand there.
@@ -139,6 +159,12 @@ fn table(page: &mut Page, changes: &[&Change], verbose: bool) {
         format!("{}, {} of them", pattern(&first.target), changes.len());
     let alike = |c: &&Change| c.from == first.from && c.to == first.to;
     if changes.iter().all(alike) {
+        let targets = changes.iter().map(|change| &change.target);
+        if let Some(title) = together(targets) {
+            let mut spans = vec![sign(first), (BOLD, title)];
+            spans.extend(from_to(&first.from, &first.to, ""));
+            return page.flow("    ", "      ", &spans);
+        }
         let spans =
             [sign(first), (BOLD, title + ", each"), (PLAIN, values(first))];
         return page.flow("    ", "      ", &spans);

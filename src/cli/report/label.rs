@@ -1,6 +1,6 @@
-//! Places in a definition, short enough to read at a glance.
+//! Places in a definition or on the host, short enough to read at a glance.
 
-use crate::base::{Leaf, Predicate, Step};
+use crate::base::{CpuId, CpuSet, HostPath, Leaf, Predicate, Step};
 use crate::model::Target;
 
 /// Returns a target for people: `cputune/vcpupin[3] cpuset`.
@@ -30,9 +30,48 @@ pub(super) fn attribute(target: &Target) -> Option<String> {
 
 /// Returns what tells a target from its like: `3`.
 pub(super) fn key(target: &Target) -> String {
-    let Target::Definition(path) = target else { return String::new() };
-    let keys = path.steps.iter().filter_map(predicates);
-    keys.collect::<Vec<_>>().join("/")
+    match target {
+        Target::Definition(path) => {
+            let keys = path.steps.iter().filter_map(predicates);
+            keys.collect::<Vec<_>>().join("/")
+        }
+        Target::Kernel(path) => {
+            numbered(path).map_or("", |(_, number, _)| number).to_owned()
+        }
+        Target::File(_) | Target::Argument { .. } => String::new(),
+    }
+}
+
+/// Returns one label for places of the host that differ in a number:
+/// `/proc/irq/{24-26,31}/smp_affinity_list`.
+pub(super) fn together<'a>(
+    targets: impl Iterator<Item = &'a Target>,
+) -> Option<String> {
+    // A list of numbers is spelled as one of CPUs, whatever they count.
+    let mut numbers = CpuSet::new();
+    let mut around = None;
+    for target in targets {
+        let Target::Kernel(path) = target else { return None };
+        let (before, number, after) = numbered(path)?;
+        let number = number.parse().ok();
+        numbers.insert(CpuId(number.filter(|n| *n <= CpuSet::MAX_NUMBER)?));
+        around = Some((before, after));
+    }
+    let (before, after) = around?;
+    Some(format!("{before}{{{numbers}}}{after}"))
+}
+
+/// Splits a path around the last number that ends one of its folders' names.
+fn numbered(path: &HostPath) -> Option<(&str, &str, &str)> {
+    let (mut folders, _) = path.as_str().rsplit_once('/')?;
+    loop {
+        let stem = folders.trim_end_matches(|c: char| c.is_ascii_digit());
+        if stem.len() < folders.len() {
+            let number = &folders[stem.len()..];
+            return Some((stem, number, &path.as_str()[folders.len()..]));
+        }
+        folders = folders.rsplit_once('/')?.0;
+    }
 }
 
 fn joined(element: String, target: &Target) -> String {
@@ -43,7 +82,16 @@ fn joined(element: String, target: &Target) -> String {
 }
 
 fn spell(target: &Target, keyed: bool) -> String {
-    let Target::Definition(path) = target else { return target.to_string() };
+    let path = match target {
+        Target::Definition(path) => path,
+        Target::Kernel(path) if !keyed => {
+            return match numbered(path) {
+                Some((before, _, after)) => format!("{before}*{after}"),
+                None => path.to_string(),
+            };
+        }
+        _ => return target.to_string(),
+    };
     // `/domain` begins all of them and says nothing.
     let below = path.steps.get(1..).filter(|steps| !steps.is_empty());
     let steps =
@@ -86,8 +134,20 @@ mod tests {
                 "#2",
             ),
             ("/domain/@type", "domain type", "domain type", ""),
+            (
+                "/sys/devices/system/cpu/cpu4/power/control",
+                "/sys/devices/system/cpu/cpu4/power/control",
+                "/sys/devices/system/cpu/cpu*/power/control",
+                "4",
+            ),
+            (
+                "/sys/kernel/mm/ksm/run",
+                "/sys/kernel/mm/ksm/run",
+                "/sys/kernel/mm/ksm/run",
+                "",
+            ),
         ] {
-            let target = Target::Definition(path.parse().unwrap());
+            let target: Target = path.parse().unwrap();
             assert_eq!(label(&target), short);
             assert_eq!(pattern(&target), like);
             assert_eq!(key(&target), unlike);

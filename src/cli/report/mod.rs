@@ -15,6 +15,7 @@ mod rule;
 #[cfg(test)]
 mod sample;
 mod script;
+mod settings;
 mod status;
 mod vm;
 

@@ -97,6 +97,7 @@ pub fn markdown(rules: &[&Rule]) -> String {
             let _ = writeln!(text, "- Level: {}", level(rule.level));
             let owns = rule.owns.iter().map(|place| format!("`{place}`"));
             let owns = owns.collect::<Vec<_>>().join(", ");
+            let owns = if owns.is_empty() { "nothing".into() } else { owns };
             let _ = writeln!(text, "- Sets: {owns}");
             let _ = writeln!(text, "- Sources: {}", rule.sources.join("; "));
         }

@@ -7,11 +7,11 @@ use crate::base::{
 };
 use crate::model::facts::{
     Cache, Core, CpuPower, Facts, HugepagePool, Iommu, KernelFacts,
-    MemoryFacts, Node, Package, PciClass, PciFunction, Sriov, Topology,
+    MemoryFacts, Node, Package, PciClass, PciFunction, ServiceFacts, Sriov,
+    Topology,
 };
 use crate::model::{
-    CellPlacement, Change, Fact, Objective, Plan, Stage, Target, VmPlacement,
-    VmPlan,
+    CellPlacement, Change, Fact, Objective, Plan, Stage, VmPlacement, VmPlan,
 };
 
 /// Takes the colour out.
@@ -86,11 +86,16 @@ pub(super) fn host(l3s: u32, cores: u32, smt: u32) -> Facts {
             hugepages: known(vec![pool(0), pool(1)]),
             transparent_hugepages: unknown(),
             ksm: unknown(),
+            ksm_sharing: unknown(),
             numa_balancing: unknown(),
+            zones: unknown(),
         },
         kernel: kernel(),
         pci: known(vec![nic(), vf()]),
         rdma: unknown(),
+        cache_control: unknown(),
+        interrupts: unknown(),
+        services: ServiceFacts::unknown("a sample has none"),
         settings: std::collections::BTreeMap::new(),
         hypervisor: unknown(),
     }
@@ -105,14 +110,21 @@ fn kernel() -> KernelFacts {
         modules: unknown(),
         module_parameters: BTreeMap::new(),
         sysctls: BTreeMap::new(),
-        iommu: Iommu { enabled: unknown(), groups: unknown() },
+        iommu: Iommu {
+            enabled: unknown(),
+            described: unknown(),
+            groups: unknown(),
+        },
         power: CpuPower {
             driver: unknown(),
             governors: unknown(),
+            available_governors: unknown(),
+            frequency_domains: unknown(),
             idle_states: unknown(),
         },
         irqbalance: unknown(),
         default_irq_affinity: unknown(),
+        nohz_full: unknown(),
     }
 }
 
@@ -155,7 +167,7 @@ pub(super) fn change(
     Change {
         rule: rule.into(),
         vm: Some("vm1".into()),
-        target: Target::Definition(path.parse().unwrap()),
+        target: path.parse().unwrap(),
         from: from.map(Into::into),
         to: to.map(Into::into),
         because: because.into(),

@@ -1,5 +1,7 @@
 //! A plan as a shell script, for those who would rather run it themselves.
 
+mod host;
+
 use std::collections::BTreeMap;
 
 use minijinja::{Environment, UndefinedBehavior, context};
@@ -11,8 +13,8 @@ use crate::model::{Change, Plan};
 
 const TEMPLATE: &str = include_str!("../../../templates/script.sh");
 
-/// Returns the script that defines the VMs of a plan anew. `connect` is the
-/// URI to give to virsh; `None` leaves it to virsh.
+/// Returns the script that defines the VMs of a plan anew and sets the host.
+/// `connect` is the URI to give to virsh; `None` leaves it to virsh.
 ///
 /// # Errors
 /// When the template cannot be rendered: a defect of the template.
@@ -34,7 +36,7 @@ pub fn script(
                 name => one_line(name.as_str()),
                 changes => count(mine.len(), "change"),
                 lines,
-                end => end_of(text),
+                end => end_of("END_OF_DEFINITION", text),
                 definition => text.strip_suffix('\n').unwrap_or(text),
             }
         })
@@ -44,7 +46,8 @@ pub fn script(
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let host = one_line(&plan.host);
-    environment.render_str(TEMPLATE, context! { host, connect, vms })
+    let lines = host::lines(plan);
+    environment.render_str(TEMPLATE, context! { host, connect, vms, lines })
 }
 
 fn comment(change: &Change) -> String {
@@ -67,8 +70,8 @@ fn quoted(text: &str) -> String {
 }
 
 /// Returns a line that ends a here-document and is no line of its text.
-fn end_of(text: &str) -> String {
-    let mut end = "END_OF_DEFINITION".to_owned();
+fn end_of(end: &str, text: &str) -> String {
+    let mut end = end.to_owned();
     while text.lines().any(|line| line == end) {
         end.push('_');
     }
@@ -84,6 +87,6 @@ mod tests {
         assert_eq!(quoted("a'b; c"), r"'a'\''b; c'");
         assert_eq!(one_line("a\nrm -rf /"), "a rm -rf /");
         let text = "<a>\nEND_OF_DEFINITION\nEND_OF_DEFINITION_\n</a>";
-        assert_eq!(end_of(text), "END_OF_DEFINITION__");
+        assert_eq!(end_of("END_OF_DEFINITION", text), "END_OF_DEFINITION__");
     }
 }

@@ -6,7 +6,7 @@ use super::MAX_THREADS;
 use super::error::{ReadError, ReadProblem};
 use super::node::{Node, number_in};
 use crate::base::{CpuSet, ParseValueError, VcpuId};
-use crate::model::domain::{Cputune, Scheduler};
+use crate::model::domain::{Cachetune, Cputune, Scheduler};
 
 /// Children of `<cputune>` that hold a number as their text.
 const LIMITS: [&str; 9] = [
@@ -45,7 +45,19 @@ pub(super) fn cputune(root: Node<'_>) -> Result<Cputune, ReadError> {
                 scheduler: child.required("scheduler")?,
                 priority: child.number("priority")?,
             }),
-            "cachetune" | "memorytune" => tune.has_cachetune = true,
+            "cachetune" => {
+                tune.has_cachetune = true;
+                let ids = child
+                    .all(&["cache"])
+                    .map(|cache| cache.required_number("id", u32::MAX));
+                tune.cachetune.push(Cachetune {
+                    vcpus: child
+                        .parse("vcpus")?
+                        .ok_or_else(|| child.missing("vcpus"))?,
+                    caches: ids.collect::<Result<_, _>>()?,
+                });
+            }
+            "memorytune" => tune.has_cachetune = true,
             name if LIMITS.contains(&name) => {
                 let limit = child.text_as(|text| {
                     let bad = |_| ParseValueError::new(text, "a number");

@@ -65,7 +65,7 @@ pub fn capture(root: &Root, dir: &Path) -> Result<(), CaptureError> {
     collect::read(&logged, loaded.as_ref(), "capture")?;
     let log = logged.into_log();
     let forms = log.forms().clone();
-    let mut entries = log.into_entries();
+    let (mut entries, read_only) = log.into_entries();
     if let Some(loaded) = loaded {
         let xml = loaded.export()?;
         entries.insert(HWLOC_XML.into(), Seen::Content(xml.into_bytes()));
@@ -77,7 +77,11 @@ pub fn capture(root: &Root, dir: &Path) -> Result<(), CaptureError> {
     if let Ok(name) = root.read("proc/sys/kernel/hostname") {
         scrubber.hostname(name.trim());
     }
-    write_all(dir, entries, &forms, &mut scrubber)
+    write_all(dir, entries, &forms, &mut scrubber)?;
+    read_only.iter().try_for_each(|place| {
+        let path = dir.join(scrubber.path(place));
+        protect(&path).map_err(|source| CaptureError::Write { path, source })
+    })
 }
 
 fn make_empty(dir: &Path) -> Result<(), CaptureError> {
@@ -147,6 +151,13 @@ fn scrubbed(
         },
         other => other,
     })
+}
+
+/// Takes the right to write a file away, as it was on the machine.
+fn protect(path: &Path) -> io::Result<()> {
+    let mut permissions = fs::metadata(path)?.permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(path, permissions)
 }
 
 fn write(path: &Path, seen: &Seen) -> io::Result<()> {

@@ -17,7 +17,21 @@ pub(super) fn read(root: &Root) -> Iommu {
         }
         Err(e) => Fact::unknown(e.reason()),
     };
-    Iommu { enabled, groups: groups(root) }
+    Iommu { enabled, described: described(root), groups: groups(root) }
+}
+
+/// Looks for the tables by which firmware tells of an IOMMU: it leaves them
+/// out where its own switch is off.
+fn described(root: &Root) -> Fact<bool> {
+    const TABLES: &str = "sys/firmware/acpi/tables";
+    if !root.exists(TABLES) {
+        return Fact::unknown(format!("/{TABLES} does not exist"));
+    }
+    let there = |name: &&str| root.exists(&format!("{TABLES}/{name}"));
+    match ["DMAR", "IVRS"].iter().find(|name| there(name)) {
+        Some(name) => Fact::known(true, format!("/{TABLES}/{name}")),
+        None => Fact::known(false, format!("/{TABLES}")),
+    }
 }
 
 /// Collects the groups from the functions' links: one read for a function,
@@ -33,7 +47,10 @@ fn groups(root: &Root) -> Fact<Vec<IommuGroup>> {
             groups.entry(*id).or_default().push(address);
         }
     }
-    let groups =
-        groups.into_iter().map(|(id, functions)| IommuGroup { id, functions });
+    let groups = groups.into_iter().map(|(id, functions)| {
+        let path = format!("sys/kernel/iommu_groups/{id}/type");
+        let domain = root.fact(&path, |text| Some(text.to_owned()));
+        IommuGroup { id, functions, domain }
+    });
     Fact::known(groups.collect(), format!("/{}/*/iommu_group", pci::FOLDER))
 }

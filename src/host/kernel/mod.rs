@@ -6,7 +6,9 @@ mod power;
 
 use std::collections::BTreeMap;
 
-use super::{Root, text};
+use super::Root;
+use super::services::Programs;
+use crate::base::CpuSet;
 use crate::model::Fact;
 use crate::model::facts::KernelFacts;
 
@@ -73,7 +75,7 @@ const SYSCTLS: [&str; 18] = [
 ];
 
 /// Reads all that concerns the kernel.
-pub(super) fn read(root: &Root) -> KernelFacts {
+pub(super) fn read(root: &Root, programs: &Programs) -> KernelFacts {
     let whole = |text: &str| Some(text.to_owned());
     let modules = modules(root);
     let boot_loader = boot::loader(root);
@@ -93,9 +95,10 @@ pub(super) fn read(root: &Root) -> KernelFacts {
             .collect(),
         iommu: iommu::read(root),
         power: power::read(root),
-        irqbalance: irqbalance(root),
+        irqbalance: programs.irqbalance(),
         default_irq_affinity: root
-            .fact("proc/irq/default_smp_affinity", text::mask),
+            .fact("proc/irq/default_smp_affinity", CpuSet::of_mask),
+        nohz_full: nohz_full(root),
     }
 }
 
@@ -133,26 +136,15 @@ fn parameters(
         .collect()
 }
 
-/// Looks for a process of that name. Names of other processes are nobody's
-/// business: they are looked at without the log of a capture.
-fn irqbalance(root: &Root) -> Fact<bool> {
-    // Process 1 is always there where processes can be seen at all.
-    const INIT: &str = "proc/1/comm";
-    if !root.exists(INIT) {
-        return Fact::unknown(format!("/{INIT} does not exist"));
+/// Reads the CPUs without a tick. A kernel without the feature has no such
+/// file, one without such CPUs says `(null)`.
+fn nohz_full(root: &Root) -> Fact<CpuSet> {
+    const PATH: &str = "sys/devices/system/cpu/nohz_full";
+    if !root.exists(PATH) && root.is_complete() {
+        return Fact::known(CpuSet::new(), format!("/{PATH}: none"));
     }
-    let unlogged = root.unlogged();
-    let processes = match unlogged.list("proc") {
-        Ok(names) => names,
-        Err(e) => return Fact::unknown(e.reason()),
-    };
-    let running = processes
-        .iter()
-        .filter_map(|name| text::number_after(name, ""))
-        .map(|pid| format!("proc/{pid}/comm"))
-        .find(|path| {
-            unlogged.read(path).is_ok_and(|name| name.trim() == "irqbalance")
-        });
-    let found = running.is_some_and(|path| root.read(&path).is_ok());
-    Fact::known(found, "/proc/*/comm")
+    root.fact(PATH, |text| match text {
+        "(null)" => Some(CpuSet::new()),
+        list => list.parse().ok(),
+    })
 }

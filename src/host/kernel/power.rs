@@ -19,22 +19,56 @@ pub(super) fn read(root: &Root) -> CpuPower {
             return CpuPower {
                 driver: Fact::unknown(&unknown),
                 governors: Fact::unknown(&unknown),
+                available_governors: Fact::unknown(&unknown),
+                frequency_domains: match root.is_complete() {
+                    true => Fact::known(BTreeMap::new(), unknown),
+                    false => Fact::unknown(unknown),
+                },
                 idle_states: idle_states(root),
             };
         }
     };
-    let driver = policies.first().map_or_else(
-        || Fact::unknown(format!("/{CPUFREQ} has no policy")),
-        |n| {
-            let path = format!("{CPUFREQ}/policy{n}/scaling_driver");
-            root.fact(&path, |text| Some(text.to_owned()))
-        },
-    );
+    let of_first = |name: &str| {
+        policies.first().map_or_else(
+            || Err(format!("/{CPUFREQ} has no policy")),
+            |n| Ok(format!("{CPUFREQ}/policy{n}/{name}")),
+        )
+    };
+    let words = |text: &str| {
+        let mut words: Vec<_> =
+            text.split_whitespace().map(str::to_owned).collect();
+        words.sort_unstable();
+        Some(words)
+    };
     CpuPower {
-        driver,
+        driver: match of_first("scaling_driver") {
+            Ok(path) => root.fact(&path, |text| Some(text.to_owned())),
+            Err(unknown) => Fact::unknown(unknown),
+        },
         governors: governors(root, &policies),
+        available_governors: match of_first("scaling_available_governors") {
+            Ok(path) => root.fact(&path, words),
+            Err(unknown) => Fact::unknown(unknown),
+        },
+        frequency_domains: domains(root, &policies),
         idle_states: idle_states(root),
     }
+}
+
+fn domains(root: &Root, policies: &[u32]) -> Fact<BTreeMap<u32, CpuSet>> {
+    let mut domains = BTreeMap::new();
+    for n in policies {
+        let path = format!("{CPUFREQ}/policy{n}/affected_cpus");
+        match root.fact(&path, text::cpu_words) {
+            Fact::Known { value, .. } => {
+                domains.insert(*n, value);
+            }
+            Fact::Unknown { unknown } => return Fact::unknown(unknown),
+        }
+    }
+    // A policy whose CPUs are all offline changes nobody's frequency.
+    domains.retain(|_, cpus| !cpus.is_empty());
+    Fact::known(domains, format!("/{CPUFREQ}/policy*/affected_cpus"))
 }
 
 fn governors(root: &Root, policies: &[u32]) -> Fact<BTreeMap<String, CpuSet>> {

@@ -9,19 +9,25 @@ const MACHINES: [&str; 2] = ["machine.slice", "qemu.slice"];
 /// The CPUs of all isolated partitions; the root group alone has the file.
 pub(super) const ISOLATED: &str = "sys/fs/cgroup/cpuset.cpus.isolated";
 
-/// Returns the CPUs that VMs may use, where their slice exists and has a
-/// cpuset. It counts for more than the cpuset of this process, which on a
-/// tuned host is in a slice that must keep off the VMs' CPUs.
+/// Returns the CPUs that VMs may use: those of their slice, or where it has no
+/// cpuset yet, those of the root group, below which systemd makes the slice.
+/// That counts for more than the cpuset of this process, which on a tuned host
+/// is in a slice that must keep off the VMs' CPUs.
 ///
 /// The CPUs of a partition below the slice are no longer in its effective
 /// list, but still the VMs'.
 pub(super) fn of_machines(root: &Root) -> Option<CpuSet> {
-    MACHINES.iter().find_map(|slice| {
-        let slice = format!("sys/fs/cgroup/{slice}");
+    const GROUPS: &str = "sys/fs/cgroup";
+    let of_slice = |slice: &&str| {
+        let slice = format!("{GROUPS}/{slice}");
         let shared = effective(root, &slice)?;
         let own =
             list(root, &format!("{slice}/cpuset.cpus.exclusive.effective"));
         Some(shared.union(&own.unwrap_or_default()))
+    };
+    MACHINES.iter().find_map(of_slice).or_else(|| {
+        let systemd = root.exists("run/systemd/system");
+        systemd.then(|| effective(root, GROUPS)).flatten()
     })
 }
 

@@ -32,7 +32,7 @@ pub(super) fn read(root: &Root, online: &CpuSet) -> Vec<Node> {
 /// Reads the CPUs of a node, online or not; `None` where nothing tells.
 pub(super) fn cpus(root: &Root, id: NodeId) -> Option<CpuSet> {
     if let Ok(mask) = root.read(&format!("{NODES}/node{id}/cpumap")) {
-        return text::mask(&mask);
+        return CpuSet::of_mask(&mask);
     }
     root.read(&format!("{NODES}/node{id}/cpulist")).ok()?.parse().ok()
 }

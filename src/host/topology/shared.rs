@@ -107,7 +107,7 @@ fn parts(
 fn set(root: &Root, path: &str) -> Option<CpuSet> {
     let mask = root.read(path).or_else(|_| root.read(&format!("{path}_map")));
     match mask {
-        Ok(mask) => text::mask(&mask),
+        Ok(mask) => CpuSet::of_mask(&mask),
         Err(_) => root.read(&format!("{path}_list")).ok()?.parse().ok(),
     }
 }

@@ -16,7 +16,7 @@ pub use devices::{Controller, Devices, Disk, Hostdev, Interface, IommuDevice};
 pub use memory::{
     BackingPage, Memnode, MemoryAmounts, MemoryBacking, MemoryPolicy, Numatune,
 };
-pub use tune::{Cputune, Scheduler};
+pub use tune::{Cachetune, Cputune, Scheduler};
 
 use crate::base::{CpuSet, Digest, DomainName, DomainUuid, PageSize, VcpuSet};
 

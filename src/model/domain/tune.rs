@@ -20,6 +20,17 @@ pub struct Cputune {
     pub limits: BTreeMap<String, i64>,
     /// Whether there is any `<cachetune>` or `<memorytune>`.
     pub has_cachetune: bool,
+    /// `<cachetune>`.
+    pub cachetune: Vec<Cachetune>,
+}
+
+/// `<cachetune>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cachetune {
+    /// `vcpus=…`.
+    pub vcpus: VcpuSet,
+    /// `id=…` of each `<cache>`.
+    pub caches: Vec<u32>,
 }
 
 /// `<vcpusched>`.

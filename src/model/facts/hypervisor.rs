@@ -20,6 +20,16 @@ pub struct HypervisorFacts {
     pub domains: BTreeMap<String, Fact<CpuCapabilities>>,
 }
 
+impl HypervisorFacts {
+    /// Returns libvirt's version as numbers: 11, 3 and 0.
+    #[must_use]
+    pub fn libvirt_version(&self) -> Option<(u32, u32, u32)> {
+        let mut numbers = self.libvirt.value()?.split('.');
+        let mut number = || numbers.next()?.parse().ok();
+        Some((number()?, number()?, number()?))
+    }
+}
+
 /// The part of a domain capabilities document that rules ask for.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,

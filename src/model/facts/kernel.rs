@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{CpuSet, HostPath, PciAddress};
-use crate::model::{Fact, first_counts, is_same_argument};
+use crate::model::{Fact, Target, first_counts, is_same_argument};
 
 /// What was read of the kernel.
 #[derive(
@@ -36,11 +36,25 @@ pub struct KernelFacts {
     pub irqbalance: Fact<bool>,
     /// CPUs that new interrupts may go to (`/proc/irq/default_smp_affinity`).
     pub default_irq_affinity: Fact<CpuSet>,
+    /// CPUs without a timer tick while they run one task (`nohz_full=`).
+    #[serde(default = "not_read::<CpuSet>")]
+    pub nohz_full: Fact<CpuSet>,
 }
 
 /// For facts that were written before this one was read.
-fn not_read<T>() -> Fact<T> {
+pub(super) fn not_read<T>() -> Fact<T> {
     Fact::unknown("it was not read")
+}
+
+impl KernelFacts {
+    /// Returns the first two numbers of the release: 6 and 8 of
+    /// `6.8.0-45-generic`.
+    #[must_use]
+    pub fn version(&self) -> Option<(u32, u32)> {
+        let mut numbers = self.release.value()?.split(['.', '-']);
+        let mut number = || numbers.next()?.parse().ok();
+        Some((number()?, number()?))
+    }
 }
 
 /// The arguments of the kernel's command line, as files keep them for the
@@ -58,6 +72,19 @@ pub struct BootArguments {
 }
 
 impl BootArguments {
+    /// Returns the argument of a name, as the kernel goes by it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&BootArgument> {
+        self.counting(name, |_| true)
+    }
+
+    /// Returns an argument as a target, in the file where it is to be set.
+    #[must_use]
+    pub fn target(&self, name: &str) -> Target {
+        let file = self.file_for(name).clone();
+        Target::Argument { file, name: name.to_owned() }
+    }
+
     /// Returns the value of an argument in a file that keeps it: of several
     /// the one that the kernel goes by.
     #[must_use]
@@ -140,6 +167,9 @@ pub enum BootLoader {
 pub struct Iommu {
     /// Whether an IOMMU translates: /sys/class/iommu holds one.
     pub enabled: Fact<bool>,
+    /// Whether the firmware tells of one (ACPI tables DMAR and IVRS).
+    #[serde(default = "Fact::<bool>::not_read")]
+    pub described: Fact<bool>,
     /// The groups, sorted by number.
     pub groups: Fact<Vec<IommuGroup>>,
 }
@@ -154,6 +184,10 @@ pub struct IommuGroup {
     pub id: u32,
     /// Its functions, sorted.
     pub functions: Vec<PciAddress>,
+    /// How the host's own transfers are translated: `identity` for not at
+    /// all, `DMA`, `DMA-FQ`, …
+    #[serde(default = "Fact::<String>::not_read")]
+    pub domain: Fact<String>,
 }
 
 /// Frequency scaling and idle states.
@@ -166,6 +200,13 @@ pub struct CpuPower {
     pub driver: Fact<String>,
     /// The governors in use, each with its CPUs.
     pub governors: Fact<BTreeMap<String, CpuSet>>,
+    /// The governors that the driver has, sorted.
+    #[serde(default = "not_read::<Vec<String>>")]
+    pub available_governors: Fact<Vec<String>>,
+    /// CPUs that change their frequency together, by the number of the
+    /// kernel's policy; none where the host has no frequency scaling.
+    #[serde(default = "not_read::<BTreeMap<u32, CpuSet>>")]
+    pub frequency_domains: Fact<BTreeMap<u32, CpuSet>>,
     /// The idle states of the first CPU, shallowest first.
     pub idle_states: Fact<Vec<IdleState>>,
 }

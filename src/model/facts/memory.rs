@@ -21,8 +21,33 @@ pub struct MemoryFacts {
     pub transparent_hugepages: Fact<String>,
     /// Whether KSM merges pages (`/sys/kernel/mm/ksm/run`: 0, 1 or 2).
     pub ksm: Fact<u32>,
+    /// Pages that KSM has saved by merging (`pages_sharing`).
+    #[serde(default = "Fact::<u64>::not_read")]
+    pub ksm_sharing: Fact<u64>,
     /// Whether the kernel moves pages to the CPUs that use them (0, 1, 2).
     pub numa_balancing: Fact<u32>,
+    /// How free memory lies, zone by zone.
+    #[serde(default = "Fact::<Vec<Zone>>::not_read")]
+    pub zones: Fact<Vec<Zone>>,
+}
+
+/// How free memory lies in a zone of a node.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Zone {
+    /// The node.
+    pub node: NodeId,
+    /// The kernel's name of the zone, as `Normal`.
+    pub name: String,
+    /// How many pieces of 1, 2, 4, … free pages there are
+    /// (`/proc/buddyinfo`). Each is counted once, as the largest piece that
+    /// it is.
+    pub free_pieces: Vec<u64>,
+    /// How many blocks of pages hold what kind of memory
+    /// (`/proc/pagetypeinfo`, which root may read).
+    pub blocks: Fact<BTreeMap<String, u64>>,
 }
 
 /// The huge pages of one size on one node.

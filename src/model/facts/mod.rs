@@ -1,22 +1,30 @@
 //! What was read of a host.
 
+mod cache;
+mod forecast;
 mod hypervisor;
+mod interrupt;
 mod kernel;
 mod memory;
 mod pci;
+mod services;
 mod topology;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use cache::{CacheControl, DividedCache};
+pub use forecast::{Chance, Outlook};
 pub use hypervisor::{CpuCapabilities, HypervisorFacts};
+pub use interrupt::Interrupt;
 pub use kernel::{
     BootArgument, BootArguments, BootLoader, CpuPower, IdleState, Iommu,
     IommuGroup, KernelFacts,
 };
-pub use memory::{HugepagePool, MemoryFacts};
+pub use memory::{HugepagePool, MemoryFacts, Zone};
 pub use pci::{PciClass, PciFunction, RdmaDevice, Sriov};
+pub use services::{Claim, ServiceFacts};
 pub use topology::{Cache, Core, CpuKind, Die, Node, Package, Topology};
 
 use super::Fact;
@@ -51,9 +59,19 @@ pub struct Facts {
     pub pci: Fact<Vec<PciFunction>>,
     /// RDMA devices.
     pub rdma: Fact<Vec<RdmaDevice>>,
+    /// How caches can be divided among VMs.
+    #[serde(default = "Fact::<CacheControl>::not_read")]
+    pub cache_control: Fact<CacheControl>,
+    /// Interrupts of PCI functions, sorted by number.
+    #[serde(default = "kernel::not_read::<Vec<Interrupt>>")]
+    pub interrupts: Fact<Vec<Interrupt>>,
+    /// The host's services.
+    #[serde(default = "ServiceFacts::not_read")]
+    pub services: ServiceFacts,
     /// What stands at the places of the host that vmtune may change, values
     /// of the running kernel and files below /etc; no text where there is no
-    /// such file. A list of choices is given as the one that is chosen.
+    /// such file. A list of choices is given as the one that is chosen, an
+    /// empty cpuset as the CPUs that it has.
     #[serde(default)]
     pub settings: BTreeMap<HostPath, Fact<Option<String>>>,
     /// What libvirt and QEMU say that they can do.

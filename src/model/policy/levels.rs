@@ -102,6 +102,34 @@ choice! {
 }
 
 choice! {
+    /// Whether pages of a size that is asked for by name are reserved where
+    /// the pools are short of them.
+    Reserve {
+        /// At once where the memory is likely to be free in one piece, else
+        /// when the host boots next.
+        #[default]
+        Auto,
+        /// When the host boots next.
+        Boot,
+        /// Never: what is free must suffice.
+        Off,
+    }
+}
+
+choice! {
+    /// Whether the host's own devices go through its IOMMU.
+    HostIommu {
+        /// Past it where VMs have devices of the host, else as it is.
+        #[default]
+        Auto,
+        /// Past it.
+        Passthrough,
+        /// Through it, or as it is: nothing is done about it.
+        Translate,
+    }
+}
+
+choice! {
     /// How near a VM must be to its devices.
     DeviceLocality {
         /// A guest cell on the device's node, or no plan.
@@ -231,6 +259,8 @@ pub struct Cpu {
 pub struct Memory {
     /// The size of the guest's pages.
     pub pages: Pages,
+    /// Whether pages that are asked for by name are reserved.
+    pub reserve: Reserve,
 }
 
 /// `[iommu]`
@@ -248,6 +278,8 @@ pub struct Memory {
 pub struct IommuPolicy {
     /// Whether a guest gets an IOMMU of its own.
     pub guest: GuestIommu,
+    /// Whether the host's own devices go through its IOMMU.
+    pub host: HostIommu,
 }
 
 /// `[devices]`

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use levels::{
-    Cpu, DeviceLocality, Devices, Emulator, GuestIommu, Housekeeping,
-    IommuPolicy, Isolation, Level, Memory, Pages, Pins, PlacementMode, Smt,
+    Cpu, DeviceLocality, Devices, Emulator, GuestIommu, HostIommu,
+    Housekeeping, IommuPolicy, Isolation, Level, Memory, Pages, Pins,
+    PlacementMode, Reserve, Smt,
 };
 pub use vm::{VmCpu, VmDevices, VmIommu, VmMemory, VmPolicy};
 

@@ -36,7 +36,14 @@ pub(super) fn desktop_1s(parent: &Path) -> Machine {
     machine.file("sys/kernel/mm/ksm/run", 0);
     machine.file("etc/default/grub", "");
     machine.modules(&["kvm.halt_poll_ns=200000", "kvm_intel.nested=Y", "tun"]);
-    machine.governor(16, "intel_pstate", "powersave");
+    machine.systemd("0-15");
+    machine.file("proc/self/cgroup", "0::/user.slice");
+    let users = "sys/fs/cgroup/user.slice";
+    let cpus = [("cpuset.cpus", "0-11"), ("cpuset.cpus.effective", "0-11")];
+    machine.files(users, &cpus);
+    const PSTATE: (&str, &str) = ("intel_pstate", "performance powersave");
+    machine.governor(16, PSTATE, "powersave");
+    machine.preference(16, "balance_performance");
     machine.idle(&[("POLL", 0), ("C1_ACPI", 1), ("C3_ACPI", 1034)]);
     let graphics = Function {
         place: "pci0000:00/0000:00:01.0/0000:01:00.0",
@@ -46,7 +53,8 @@ pub(super) fn desktop_1s(parent: &Path) -> Machine {
         driver: Some("nvidia"),
         group: None,
     };
-    machine.function(&graphics);
+    let card = machine.function(&graphics);
+    machine.interrupt(&card, 176, ("0-15", "5"), true);
     machine.function(&Function {
         place: "pci0000:00/0000:00:01.0/0000:01:00.1",
         id: (0x10de, 0x22ba),
@@ -70,6 +78,9 @@ pub(super) fn desktop_1s(parent: &Path) -> Machine {
     });
     // A name that udev makes of the address, as for adapters on USB.
     machine.interface(&adapter, "enxb8cef6010203", "");
+    machine.interrupt(&adapter, 128, ("0-15", "2"), true);
+    // The kernel has spread this one itself.
+    machine.interrupt(&adapter, 129, ("8-15", "8"), false);
     machine
 }
 
@@ -104,7 +115,11 @@ pub(super) fn hybrid(parent: &Path) -> Machine {
     machine.file("usr/bin/grubby", "");
     machine.folder("etc/default/grub.d");
     machine.modules(&["kvm", "kvm_intel.nested=Y", "vfio", "vfio_pci"]);
-    machine.governor(20, "intel_pstate", "performance");
+    machine.systemd("0-19");
+    machine.file("proc/933/comm", "tuned");
+    const PSTATE: (&str, &str) = ("intel_pstate", "performance powersave");
+    machine.governor(20, PSTATE, "performance");
+    machine.preference(20, "performance");
     machine.folder("sys/class/iommu/dmar0");
     machine.function(&Function {
         place: "pci0000:00/0000:00:02.0",

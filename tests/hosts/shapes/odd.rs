@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::machine::{Cpu, Function, Machine};
 
 /// Two sockets without SMT and without L3; CPU 7 is offline, 4 to 6 are
-/// isolated and kept from the slice of VMs; a virtual function shows no
-/// physical one, as inside of a VM.
+/// isolated and kept from the slice of VMs; somebody limits the users' CPUs
+/// and irqbalance's; a virtual function shows no physical one, as inside of a
+/// VM.
 pub(super) fn no_smt(parent: &Path) -> Machine {
     let machine = Machine::new(parent, "no-smt");
     let cpu = |id: u32| Cpu { package: id / 8, core: id, l2: id / 2, l3: None };
@@ -37,6 +38,12 @@ pub(super) fn no_smt(parent: &Path) -> Machine {
             ("sys/kernel/osrelease", "6.8.12-4-pve"),
         ],
     );
+    machine.systemd("0-6,8-15");
+    let control = "etc/systemd/system.control/user.slice.d";
+    let limit = "[Slice]\nAllowedCPUs=0-11";
+    machine.file(&format!("{control}/50-AllowedCPUs.conf"), limit);
+    let banned = "#IRQBALANCE_BANNED_CPUS=\nIRQBALANCE_BANNED_CPULIST=4-6";
+    machine.file("etc/default/irqbalance", banned);
     machine.file("etc/kernel/proxmox-boot-uuids", "");
     machine.file("etc/kernel/cmdline", "");
     machine.folder("etc/default/grub.d");
@@ -54,7 +61,7 @@ pub(super) fn no_smt(parent: &Path) -> Machine {
 }
 
 /// Two sockets, the second split into two nodes of which one has no memory,
-/// and a node of memory without CPUs behind CXL.
+/// and a node of memory without CPUs behind CXL; systemd does not run it.
 pub(super) fn cxl(parent: &Path) -> Machine {
     let machine = Machine::new(parent, "cxl");
     let cpu = |id: u32| {

@@ -30,8 +30,65 @@ pub(super) fn epyc_2s_nps2_cx6(parent: &Path) -> Machine {
         machine.pool(node, 2048, 1024, 1024);
     }
     kernel(&machine);
+    memory(&machine);
     devices(&machine);
     machine
+}
+
+/// How free memory lies, what tunes it besides vmtune, and the caches that
+/// can be divided.
+fn memory(machine: &Machine) {
+    let (mut free, mut blocks) = (String::new(), String::new());
+    for node in 0..4 {
+        free +=
+            &format!("Node {node}, zone   Normal {} 7800\n", "900 ".repeat(10));
+        blocks += &format!("Node {node}, zone   Normal  820  62000  310\n");
+    }
+    machine.file("proc/buddyinfo", free);
+    machine.file(
+        "proc/pagetypeinfo",
+        format!(
+            "Page block order: 9\nPages per block:  512\n\nNumber of blocks \
+             type     Unmovable      Movable  Reclaimable\n{blocks}"
+        ),
+    );
+    machine.file("proc/2101/comm", "ksmtuned");
+    machine.files(
+        "etc",
+        &[
+            (
+                "sysctl.d/60-rack.conf",
+                "# my own rack\nkernel.domainname = my own rack\n\
+                 kernel.numa_balancing = 1",
+            ),
+            (
+                "security/limits.conf",
+                "# alice asked\nalice - memlock 64\n@rdma - memlock unlimited",
+            ),
+        ],
+    );
+    machine.file(
+        "usr/lib/tmpfiles.d/thp.conf",
+        "w /sys/kernel/mm/transparent_hugepage/enabled - - - - madvise",
+    );
+    for program in ["sbin/update-grub", "bin/systemctl", "bin/systemd-tmpfiles"]
+    {
+        machine.file(&format!("usr/{program}"), "");
+    }
+    machine.file("sys/firmware/acpi/tables/IVRS", "");
+    machine.files(
+        "sys/fs/resctrl",
+        &[
+            ("info/L3/cbm_mask", "ffff"),
+            ("info/L3/min_cbm_bits", "1"),
+            ("info/L3/num_closids", "16"),
+            (
+                "schemata",
+                "    MB:0=2048;1=2048\n    \
+                 L3:0=ffff;1=ffff;2=ffff;3=ffff;4=00ff;5=ffff;6=ffff;7=ffff",
+            ),
+        ],
+    );
 }
 
 fn kernel(machine: &Machine) {
@@ -72,6 +129,7 @@ fn kernel(machine: &Machine) {
         &[
             ("transparent_hugepage/enabled", "always [madvise] never"),
             ("ksm/run", "1"),
+            ("ksm/pages_sharing", "4096"),
         ],
     );
     machine.folder("etc/default/grub.d");
@@ -94,7 +152,10 @@ fn kernel(machine: &Machine) {
         "vfio_pci.disable_idle_d3=N",
         "vhost_net.experimental_zcopytx=0",
     ]);
-    machine.governor(64, "acpi-cpufreq", "schedutil");
+    machine.systemd("0-63");
+    let governors = "conservative ondemand userspace powersave performance \
+                     schedutil";
+    machine.governor(64, ("acpi-cpufreq", governors), "schedutil");
     machine.idle(&[("POLL", 0), ("C1", 1), ("C2", 800)]);
 }
 
@@ -125,6 +186,9 @@ fn devices(machine: &Machine) {
     // What the card's switch calls the other end of the first function.
     machine.interface(&physfn, "enp193s0f0npf0vf0", "pf0vf0");
     machine.rdma(&physfn, "mlx5_0", "enp193s0f0np0");
+    for (number, cpu) in [(120, "9"), (121, "12"), (122, "45"), (123, "14")] {
+        machine.interrupt(&physfn, number, ("8-15,40-47", cpu), true);
+    }
     let places = [
         "pci0000:c0/0000:c0:01.1/0000:c1:00.1",
         "pci0000:c0/0000:c0:01.1/0000:c1:00.2",

@@ -11,7 +11,7 @@ use crate::model::domain::Domain;
 use crate::model::facts::{
     Cache, Core, CpuCapabilities, CpuPower, Facts, HugepagePool,
     HypervisorFacts, Iommu, KernelFacts, MemoryFacts, Node, PciClass,
-    PciFunction, Topology,
+    PciFunction, ServiceFacts, Topology,
 };
 use crate::model::policy::Policy;
 
@@ -174,7 +174,9 @@ pub(super) fn host() -> Facts {
             ]),
             transparent_hugepages: unknown(),
             ksm: unknown(),
+            ksm_sharing: unknown(),
             numa_balancing: unknown(),
+            zones: unknown(),
         },
         kernel: kernel(),
         pci: known(vec![
@@ -182,6 +184,9 @@ pub(super) fn host() -> Facts {
             function("0000:c1:00.2", "1"),
         ]),
         rdma: unknown(),
+        cache_control: unknown(),
+        interrupts: unknown(),
+        services: ServiceFacts::unknown("not part of this fixture"),
         settings: BTreeMap::new(),
         hypervisor: known(HypervisorFacts {
             libvirt: unknown(),
@@ -222,14 +227,21 @@ fn kernel() -> KernelFacts {
         modules: unknown(),
         module_parameters: BTreeMap::new(),
         sysctls: BTreeMap::new(),
-        iommu: Iommu { enabled: unknown(), groups: unknown() },
+        iommu: Iommu {
+            enabled: unknown(),
+            described: unknown(),
+            groups: unknown(),
+        },
         power: CpuPower {
             driver: unknown(),
             governors: unknown(),
+            available_governors: unknown(),
+            frequency_domains: unknown(),
             idle_states: unknown(),
         },
         irqbalance: unknown(),
         default_irq_affinity: unknown(),
+        nohz_full: unknown(),
     }
 }
 

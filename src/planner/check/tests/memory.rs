@@ -337,6 +337,40 @@ fn trap_21_limits_that_starve_vfio() {
 }
 
 #[test]
+fn trap_21_ordinary_pages_that_are_locked_count_once_more() {
+    let huge = "<hugepages><page size='1' unit='G' nodeset='0-1'/></hugepages>";
+    let small = Case::good().edit(huge, "");
+    let says = "a limit of 10 GiB, where 17 GiB are needed";
+    small.finds("memory-locking", Error, says, "<hard_limit");
+}
+
+#[test]
+fn trap_21_a_libvirt_that_counts_one_device() {
+    let second = "<hostdev type='pci'><source><address bus='0xc2' slot='0' \
+                  function='0'/></source></hostdev><memballoon";
+    let case = |version: &'static str| {
+        Case::good()
+            .edit("<locked/>", "")
+            .edit(
+                "<memtune><hard_limit unit='GiB'>10</hard_limit></memtune>",
+                "",
+            )
+            .edit("<memballoon", second)
+            .facts(move |facts| {
+                let Fact::Known { value, .. } = &mut facts.hypervisor else {
+                    panic!("a hypervisor")
+                };
+                value.libvirt = Fact::known(version.to_owned(), "libvirt");
+            })
+    };
+    let says = "devices that lock 16 GiB, where libvirt before 8.7.0 allows \
+                for 8 GiB";
+    case("8.0.0").finds("memory-locking", Error, says, "<iommu");
+    let found = case("8.7.0").findings();
+    assert!(found.iter().all(|f| f.rule != "memory-locking"), "{found:?}");
+}
+
+#[test]
 fn trap_21_a_balloon_beside_vfio() {
     let virtio = Case::good().edit("model='none'", "model='virtio'");
     virtio.finds("memory-balloon", Warning, "balloon", "<memballoon");
