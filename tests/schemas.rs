@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use schemars::{Schema, schema_for};
+use vmtune::drift::Report;
 use vmtune::model::Plan;
 use vmtune::model::facts::Facts;
 use vmtune::model::policy::Policy;
@@ -45,6 +46,7 @@ fn schemas_are_those_of_the_types() {
     assert_published("policy", &schema_for!(Policy));
     assert_published("refusal", &schema_for!(Refusal));
     assert_published("findings", &schema_for!(Vec<Finding>));
+    assert_published("status", &schema_for!(Report));
 }
 
 fn samples(folder: &str) -> Vec<(PathBuf, String)> {

@@ -17,7 +17,8 @@ pub(super) fn same(a: &str, b: &str) -> bool {
 
 /// Returns whether two values of the kernel at this path mean the same. Of a
 /// list of choices the one that is chosen counts.
-pub(super) fn same_value(path: &HostPath, a: &str, b: &str) -> bool {
+#[must_use]
+pub fn same_value(path: &HostPath, a: &str, b: &str) -> bool {
     let word = |text| chosen(text).unwrap_or(text).trim();
     let (a, b) = (word(a), word(b));
     if is_mask(path) {

@@ -25,6 +25,7 @@ mod verify;
 pub use confirm::{Confirmation, confirm, expire};
 pub use deviation::{Deviation, Moved, Values};
 pub use error::{ApplyError, StepError};
+pub use meaning::same_value;
 pub use outline::{Difference, DifferenceKind, differences};
 pub use preview::{Preview, preview};
 pub use render::render;

@@ -6,30 +6,59 @@ use anyhow::Context;
 
 use super::exit::CliError;
 use crate::base::{DomainName, DomainUuid, nearest};
-use crate::files::journal::{Journal, Left, Status, Transaction};
-use crate::model::{Change, Place, VmPlan};
+use crate::files::journal::{
+    Header, Journal, Left, Status, Transaction, TransactionId,
+};
+use crate::model::{Change, Place, Target, VmPlan};
 
 /// What was applied and not undone.
 pub(super) struct Standing {
-    /// Oldest first.
+    /// Oldest first. One that waits to be confirmed is in force.
     transactions: Vec<Transaction>,
+    /// One that was cut off.
+    unfinished: Option<TransactionId>,
 }
 
 impl Standing {
     /// Reads all transactions that stand.
     pub(super) fn read(journal: &Journal) -> Result<Self, CliError> {
         let entries = journal.history().context("reading the journal")?;
-        let mut transactions = Vec::new();
+        let (mut transactions, mut unfinished) = (Vec::new(), None);
         for entry in entries {
             let summary = entry
                 .summary
                 .with_context(|| format!("reading {}", entry.id))?;
-            if summary.status == Status::Applied {
-                let read = journal.read(entry.id);
-                transactions.push(read.context("reading the journal")?);
+            match summary.status {
+                Status::Applied | Status::Waiting { .. } => {
+                    let read = journal.read(entry.id);
+                    transactions.push(read.context("reading the journal")?);
+                }
+                Status::Unfinished { .. } => unfinished = Some(entry.id),
+                Status::RolledBack => {}
             }
         }
-        Ok(Self { transactions })
+        Ok(Self { transactions, unfinished })
+    }
+
+    /// Returns the transaction that was cut off, where there is one.
+    pub(super) const fn unfinished(&self) -> Option<TransactionId> {
+        self.unfinished
+    }
+
+    /// Returns the last change of each place of the host, and the beginning
+    /// of its transaction.
+    pub(super) fn host(&self) -> Vec<(&Change, &Header)> {
+        let all = self.transactions.iter().map(|one| &one.header);
+        let changes = all.flat_map(|header| {
+            header.plan.changes.iter().map(move |change| (change, header))
+        });
+        let of_host = changes.filter(|(change, _)| {
+            !matches!(change.target, Target::Definition(_))
+        });
+        let last: BTreeMap<_, _> = of_host
+            .map(|(change, header)| (&change.target, (change, header)))
+            .collect();
+        last.into_values().collect()
     }
 
     /// Returns the VMs that were asked for; all where none was.

@@ -3,19 +3,41 @@
 //! What was planned is compared with what was seen, one statement each, those
 //! that hold as well. Nothing is read here.
 
+mod interrupt;
 mod setting;
 mod threads;
 
 use serde::Serialize;
 
-pub use setting::setting;
+pub use interrupt::{effective_path, interrupt};
+pub use setting::{Read, Same, Seen, setting};
 pub use threads::vm;
 
 use crate::base::DomainName;
 use crate::model::Stage;
 
+/// All that was found, as `vmtune status --format json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Report {
+    /// Version of this form.
+    pub schema_version: u32,
+    /// The statements of all plans that stand, VM by VM, then the host's.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The version of the form that this program writes.
+    pub const SCHEMA_VERSION: u32 = 1;
+
+    /// Reports findings in the form of this program.
+    #[must_use]
+    pub const fn new(findings: Vec<Finding>) -> Self {
+        Self { schema_version: Self::SCHEMA_VERSION, findings }
+    }
+}
+
 /// One statement of a plan, and how it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Finding {
     /// The VM; `None` for the host.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,10 +49,13 @@ pub struct Finding {
     /// How it is.
     #[serde(flatten)]
     pub state: State,
+    /// What explains it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// How a statement of a plan is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
     /// As planned.

@@ -1,150 +1,159 @@
-//! Settings of the host against what stands there.
+//! Changes of the host against what stands at their places, and against what
+//! came of them.
 
 use super::{Finding, State};
-use crate::base::CpuSet;
+use crate::base::HostPath;
 use crate::model::{Change, Stage, Target};
 
-/// Longest piece of a file's text that a finding repeats.
+/// Longest piece of a text that a finding repeats.
 const SHOWN: usize = 60;
 
-/// Compares a change of the host with what stands at its place; `found` is
-/// what was read there, or why it could not be. An argument of the kernel is
-/// also looked for in `command_line`, what the kernel was started with.
+/// What was read of a place: nothing where there is none; the error says why
+/// it could not be read.
+pub type Read = Result<Option<String>, String>;
+
+/// Tells whether two values of the kernel at a path mean the same, as what
+/// was applied was compared when it was read back.
+pub type Same<'a> = &'a dyn Fn(&HostPath, &str, &str) -> bool;
+
+/// What was seen of a change of the host.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What stands at its place.
+    pub stands: Read,
+    /// Where else an argument of the kernel shows on its way to the next
+    /// boot, and its value there: all files together, a boot entry.
+    pub shown: Vec<(String, Option<String>)>,
+    /// The value of an argument with which the kernel was started.
+    pub started: Read,
+    /// Whether the host was booted since the change was made.
+    pub booted: bool,
+}
+
+/// Compares a change of the host with what was seen of it.
+///
+/// A value of the kernel does not outlive a boot. Where something sets it at
+/// each boot it is as planned; where it is not as planned it has drifted, and
+/// the finding says that the host was booted. An interrupt may have another
+/// number then, so nothing is known of it.
 #[must_use]
-pub fn setting(
-    change: &Change,
-    found: Result<Option<&str>, &str>,
-    command_line: Option<&str>,
-) -> Finding {
+pub fn setting(change: &Change, seen: &Seen, same: Same<'_>) -> Finding {
     let wanted = change.to.as_deref();
-    let state = match found {
-        Err(why) => State::Unknown { why: why.to_owned() },
-        Ok(found) if !same(&change.target, wanted, found) => {
-            State::Drifted { found: shown(&change.target, found) }
+    let mut planned = shown(&change.target, wanted);
+    let mut note = None;
+    let state = match (&change.target, &seen.stands) {
+        (Target::Kernel(path), _) if seen.booted && is_interrupt(path) => {
+            let why = "the host was booted since, and interrupts may have \
+                       other numbers; a new plan finds them";
+            State::Unknown { why: why.to_owned() }
         }
-        Ok(_) => match &change.target {
-            Target::Argument { name, .. }
-                if !has(command_line, name, wanted) =>
-            {
-                State::Waits { stage: Stage::HostBoot }
+        (_, Err(why)) => State::Unknown { why: why.clone() },
+        (Target::Argument { .. }, Ok(found)) => {
+            argument(wanted, found.as_deref(), seen)
+        }
+        (Target::Kernel(path), Ok(found)) => {
+            let both = wanted.zip(found.as_deref());
+            if both.is_some_and(|(a, b)| same(path, a, b)) {
+                State::Holds
+            } else {
+                note = seen
+                    .booted
+                    .then(|| "the host was booted since it was set".to_owned());
+                let found = shown(&change.target, found.as_deref());
+                State::Drifted { found }
             }
-            _ => State::Holds,
-        },
+        }
+        (_, Ok(found)) if found.as_deref() == wanted => {
+            match change.stage == Stage::HostBoot && !seen.booted {
+                true => State::Waits { stage: Stage::HostBoot },
+                false => State::Holds,
+            }
+        }
+        (_, Ok(found)) => {
+            let found = match (wanted, found.as_deref()) {
+                (Some(wanted), Some(found)) => {
+                    let (at, was, is) = first_difference(wanted, found);
+                    planned = format!("line {at}: {was}");
+                    format!("line {at}: {is}")
+                }
+                (_, found) => shown(&change.target, found),
+            };
+            State::Drifted { found }
+        }
     };
-    Finding {
-        vm: change.vm.as_deref().and_then(|vm| vm.parse().ok()),
-        what: change.target.to_string(),
-        planned: shown(&change.target, wanted),
-        state,
+    let vm = change.vm.as_deref().and_then(|vm| vm.parse().ok());
+    Finding { vm, what: change.target.to_string(), planned, state, note }
+}
+
+/// Follows an argument from its file to the kernel that runs.
+fn argument(wanted: Option<&str>, found: Option<&str>, seen: &Seen) -> State {
+    if found != wanted {
+        return State::Drifted { found: value(found) };
+    }
+    let mut shown = seen.shown.iter();
+    let other = shown.find(|(_, value)| value.as_deref() != wanted);
+    if let Some((place, found)) = other {
+        let found = format!("{} in {place}", value(found.as_deref()));
+        return State::Drifted { found };
+    }
+    match &seen.started {
+        Err(why) => State::Unknown { why: why.clone() },
+        Ok(started) if started.as_deref() == wanted => State::Holds,
+        Ok(_) if !seen.booted => State::Waits { stage: Stage::HostBoot },
+        Ok(started) => {
+            let found = value(started.as_deref());
+            State::Drifted { found: format!("{found} in /proc/cmdline") }
+        }
     }
 }
 
-/// Compares by meaning where the kernel has its own spelling.
-fn same(target: &Target, wanted: Option<&str>, found: Option<&str>) -> bool {
-    let (Some(wanted), Some(found)) = (wanted, found) else {
-        return wanted == found;
-    };
-    if wanted == found {
-        return true;
-    }
-    let Target::Kernel(_) = target else { return false };
-    let (wanted, found) = (wanted.trim(), found.trim());
-    let set = |text: &str| text.parse::<CpuSet>().ok();
-    wanted == found || (set(wanted).is_some() && set(wanted) == set(found))
+/// Returns whether a value belongs to one interrupt, by its number.
+fn is_interrupt(path: &HostPath) -> bool {
+    let number = path.as_str().strip_prefix("/proc/irq/");
+    number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Returns whether the kernel was started with an argument, or without it
-/// where it shall be gone.
-fn has(line: Option<&str>, name: &str, wanted: Option<&str>) -> bool {
-    let Some(line) = line else { return false };
-    let mut words = line.split_whitespace();
-    let Some(value) = wanted else {
-        return !words.any(|word| word.split('=').next() == Some(name));
-    };
-    // A pair: `hugepagesz=1G` is followed by its `hugepages=`.
-    if name.contains('=') {
-        let pair = words.skip_while(|word| *word != name).nth(1);
-        return pair == Some(format!("hugepages={value}").as_str());
+/// Returns the number of the first line that differs, and both lines.
+fn first_difference(wanted: &str, found: &str) -> (usize, String, String) {
+    let mut lines = (wanted.split('\n'), found.split('\n'));
+    let line = |text: Option<&str>| text.map_or_else(|| value(None), short);
+    for at in 1.. {
+        match (lines.0.next(), lines.1.next()) {
+            (None, None) => break,
+            (was, is) if was != is => return (at, line(was), line(is)),
+            _ => {}
+        }
     }
-    let spelled = match value {
-        "" => name.to_owned(),
-        value => format!("{name}={value}"),
-    };
-    words.any(|word| word == spelled)
+    (1, value(None), value(None))
 }
 
 fn shown(target: &Target, text: Option<&str>) -> String {
     match (target, text) {
-        (_, None) => "nothing".into(),
+        (Target::File(_), None) => "no file".into(),
         (Target::File(_), Some(text)) => {
             let lines = text.lines().count();
             let first = text
                 .lines()
                 .find(|line| !line.starts_with('#') && !line.is_empty());
-            let first: String =
-                first.unwrap_or_default().chars().take(SHOWN).collect();
-            format!("{lines} lines: {first}")
+            let noun = if lines == 1 { "line" } else { "lines" };
+            format!("{lines} {noun}: {}", short(first.unwrap_or_default()))
         }
-        (_, Some(text)) => text.chars().take(SHOWN).collect(),
+        (_, text) => value(text),
     }
+}
+
+/// Spells a value for a finding.
+fn value(text: Option<&str>) -> String {
+    match text {
+        None => "nothing".into(),
+        Some("") => "no value".into(),
+        Some(text) => short(text),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn change(target: &str, to: Option<&str>) -> Change {
-        Change {
-            rule: "test".into(),
-            vm: None,
-            target: target.parse().unwrap(),
-            from: None,
-            to: to.map(Into::into),
-            because: String::new(),
-            stage: Stage::Now,
-            trade: None,
-        }
-    }
-
-    fn state(
-        target: &str,
-        to: Option<&str>,
-        found: Result<Option<&str>, &str>,
-        line: &str,
-    ) -> &'static str {
-        match setting(&change(target, to), found, Some(line)).state {
-            State::Holds => "holds",
-            State::Drifted { .. } => "drifted",
-            State::Waits { .. } => "waits",
-            State::Unknown { .. } => "unknown",
-        }
-    }
-
-    #[test]
-    fn values_files_and_arguments_are_compared() {
-        let ksm = "/sys/kernel/mm/ksm/run";
-        let irq = "/proc/irq/24/smp_affinity_list";
-        let file = "/etc/sysctl.d/90-vmtune.conf";
-        let cpus = "/etc/kernel/cmdline#isolcpus";
-        let pages = "/etc/kernel/cmdline#hugepagesz=1G";
-        let line = "quiet isolcpus=2-3 hugepagesz=1G hugepages=0:4";
-        for (target, to, found, line, expected) in [
-            (ksm, Some("0"), Ok(Some("0")), "", "holds"),
-            (ksm, Some("0"), Ok(Some("1")), "", "drifted"),
-            (ksm, Some("0"), Err("no such file"), "", "unknown"),
-            (irq, Some("0-1"), Ok(Some("0,1")), "", "holds"),
-            (file, Some("a\n"), Ok(Some("a\n")), "", "holds"),
-            (file, Some("a\n"), Ok(Some("a")), "", "drifted"),
-            (file, Some("a\n"), Ok(None), "", "drifted"),
-            (cpus, Some("2-3"), Ok(Some("2-3")), line, "holds"),
-            (cpus, Some("2-3"), Ok(Some("2-3")), "quiet", "waits"),
-            (cpus, Some("2-3"), Ok(None), line, "drifted"),
-            (cpus, None, Ok(None), line, "waits"),
-            (pages, Some("0:4"), Ok(Some("0:4")), line, "holds"),
-            (pages, Some("0:8"), Ok(Some("0:8")), line, "waits"),
-        ] {
-            let seen = state(target, to, found, line);
-            assert_eq!(seen, expected, "{target} {found:?} {line:?}");
-        }
-    }
-}
+mod tests;

@@ -74,7 +74,7 @@ fn finding(
     state: State,
 ) -> Finding {
     let vm = Some(placement.name.clone());
-    Finding { vm, what: what.into(), planned, state }
+    Finding { vm, what: what.into(), planned, state, note: None }
 }
 
 fn vcpus(
@@ -182,7 +182,8 @@ fn others(
     Some(finding(placement, "emulator threads", planned, state))
 }
 
-/// How much of the guest's memory is where it shall be.
+/// How much of the guest's memory is where it shall be. What it has of pages,
+/// by size and node, is noted.
 fn memory(
     placement: &VmPlacement,
     running: &RunningVm,
@@ -208,7 +209,21 @@ fn memory(
             state => state,
         },
     };
-    Some(finding(placement, "memory", planned, state))
+    let note = running.memory.value().map(listed);
+    Some(Finding { note, ..finding(placement, "memory", planned, state) })
+}
+
+/// Lists pages by their size and node: `2M pages: 2M on node 0, 6M on node 1`.
+fn listed(found: &BTreeMap<(NodeId, PageSize), Bytes>) -> String {
+    let mut sizes = BTreeMap::<PageSize, Vec<String>>::new();
+    for ((node, size), bytes) in found {
+        let nodes = sizes.entry(*size).or_default();
+        nodes.push(format!("{bytes} on node {node}"));
+    }
+    let sizes = sizes.iter().rev();
+    let sizes = sizes
+        .map(|(size, nodes)| format!("{size} pages: {}", nodes.join(", ")));
+    sizes.collect::<Vec<_>>().join("; ")
 }
 
 fn pages(
@@ -246,7 +261,7 @@ fn pages(
     // Rounded down, so that 100.0 % is all of it.
     let tenths = u128::from(there) * 1000 / u128::from(total);
     let (whole, tenth) = (tenths / 10, tenths % 10);
-    State::Drifted { found: format!("{whole}.{tenth} % of it there") }
+    State::Drifted { found: format!("{whole}.{tenth} % local") }
 }
 
 #[cfg(test)]

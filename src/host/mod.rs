@@ -26,6 +26,7 @@
 //! | settings | each place that a rule for the host may change |
 //! | PCI functions | `/sys/bus/pci/devices` |
 //! | QEMU processes | `/proc/PID/{cmdline,task,numa_maps}`, apart from facts |
+//! | boot entries | GRUB's menu, `loader/entries`, apart from facts |
 //! | interfaces, RDMA | `/sys/class/{net,infiniband}` |
 //!
 //! An hwloc XML holds the topology, pool sizes, devices and names; a
@@ -69,6 +70,7 @@ use crate::model::facts::Facts;
 pub use capture::{CaptureError, capture};
 pub use collect::collect;
 pub use consistent::inconsistency;
+pub use kernel::{Generated, generated, next_arguments};
 pub use net::is_representor;
 pub use root::{ReadError, Root};
 pub use source::Source;

@@ -64,6 +64,9 @@ fn line(page: &mut Page, finding: &Finding) {
         }
     };
     page.flow("  ", "    ", &spans);
+    if let Some(note) = &finding.note {
+        page.flow("    ", "    ", &[(FAINT, note.clone())]);
+    }
 }
 
 #[cfg(test)]
@@ -76,6 +79,7 @@ mod tests {
             what: what.into(),
             planned: "CPUs 3".into(),
             state,
+            note: None,
         }
     }
 
@@ -83,9 +87,12 @@ mod tests {
     fn what_does_not_hold_is_told() {
         let found = "CPUs 7".to_owned();
         let why = "no root".to_owned();
+        let mut moved =
+            finding(Some("vm1"), "vCPU 1", State::Drifted { found });
+        moved.note = Some("its control group allows CPUs 0-7".to_owned());
         let findings = [
             finding(Some("vm1"), "vCPU 0", State::Holds),
-            finding(Some("vm1"), "vCPU 1", State::Drifted { found }),
+            moved,
             finding(Some("vm1"), "memory", State::Unknown { why }),
             finding(
                 None,
@@ -99,6 +106,7 @@ mod tests {
         insta::assert_snapshot!(plain, @r"
         vm1
           vCPU 1: CPUs 7, planned CPUs 3
+            its control group allows CPUs 0-7
           memory: not known (no root), planned CPUs 3
           1 statement as planned
 

@@ -123,7 +123,7 @@ fn pages_on_another_node_are_found() {
     let at =
         |node, mib: u64| ((NodeId(node), PageSize::TWO_MIB), Bytes(mib << 20));
     running.memory = Fact::known([at(0, 2), at(1, 6)].into(), "maps");
-    assert_eq!(said(&live(), &running), ["memory: 75.0 % of it there"]);
+    assert_eq!(said(&live(), &running), ["memory: 75.0 % local"]);
     let small = [((NodeId(1), PageSize::SMALL), Bytes(8 << 20))];
     running.memory = Fact::known(small.into(), "maps");
     assert_eq!(said(&live(), &running), ["memory: pages of 4K alone"]);

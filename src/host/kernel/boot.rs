@@ -43,6 +43,13 @@ pub(super) fn loader(root: &Root) -> Fact<BootLoader> {
     }
 }
 
+/// Reads the arguments that the kernel will be started with next, from the
+/// files that a person would edit.
+#[must_use]
+pub fn next_arguments(root: &Root) -> Fact<BootArguments> {
+    arguments(root, &loader(root))
+}
+
 /// Reads the arguments that the kernel will be started with next.
 pub(super) fn arguments(
     root: &Root,

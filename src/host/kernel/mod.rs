@@ -1,8 +1,12 @@
 //! The kernel: command line, modules, sysctls, and who starts and serves it.
 
 mod boot;
+mod generated;
 mod iommu;
 mod power;
+
+pub use boot::next_arguments;
+pub use generated::{Generated, generated};
 
 use std::collections::BTreeMap;
 
