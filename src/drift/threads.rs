@@ -98,10 +98,20 @@ fn vcpus(
             ),
             Some(thread) => scheduled(live, thread),
         };
+        let note = group(&state, running.vcpu(vcpu));
         let planned = format!("CPUs {wanted}");
-        finding(placement, format!("vCPU {vcpu}"), planned, state)
+        let what = format!("vCPU {vcpu}");
+        Finding { note, ..finding(placement, what, planned, state) }
     };
     placement.vcpus.iter().map(|(vcpu, cpus)| one((*vcpu, cpus))).collect()
+}
+
+/// Tells of a thread that was moved what its control group leaves it: whether
+/// the group or the thread itself was changed.
+fn group(state: &State, thread: Option<&Thread>) -> Option<String> {
+    let State::Drifted { .. } = state else { return None };
+    let allowed = thread?.allowed.value()?;
+    Some(format!("its control group allows CPUs {allowed}"))
 }
 
 /// A vCPU has the scheduler that its definition says, or none of its own.
@@ -148,8 +158,10 @@ fn iothreads(
             ),
             Some(_) => State::Holds,
         };
+        let note = group(&state, thread);
         let planned = format!("CPUs {wanted}");
-        finding(placement, format!("I/O thread {id}"), planned, state)
+        let what = format!("I/O thread {id}");
+        Finding { note, ..finding(placement, what, planned, state) }
     };
     placement.iothreads.iter().map(one).collect()
 }

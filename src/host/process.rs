@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::Root;
-use crate::base::{Bytes, DomainUuid, NodeId, PageSize, VcpuId};
-use crate::model::{Role, RunningVm, Scheduling, Thread};
+use crate::base::{Bytes, CpuSet, DomainUuid, NodeId, PageSize, VcpuId};
+use crate::model::{Fact, Role, RunningVm, Scheduling, Thread};
 
 /// Users below this number are the system's own; login.defs(5), UID_MIN.
 const FIRST_PERSON: u32 = 1000;
@@ -100,8 +100,49 @@ fn thread(root: &Root, dir: &str, id: u32) -> Option<Thread> {
         id,
         role: role(name),
         cpus: field(&status, "Cpus_allowed_list:")?.parse().ok()?,
+        allowed: allowed(root, dir),
         scheduling: scheduling(&stat)?,
     })
+}
+
+/// Reads the CPUs that a thread's control group leaves it. A group that has
+/// none of its own has those of the group above.
+fn allowed(root: &Root, dir: &str) -> Fact<CpuSet> {
+    let path = format!("{dir}/cgroup");
+    let text = match root.read(&path) {
+        Ok(text) => text,
+        Err(error) => return Fact::unknown(error.reason()),
+    };
+    let groups: Vec<Vec<&str>> =
+        text.lines().map(|line| line.splitn(3, ':').collect()).collect();
+    // Version 1 has a hierarchy for each controller, version 2 one for all.
+    let group = |of: &dyn Fn(&str) -> bool| {
+        groups.iter().find_map(|group| match group.as_slice() {
+            [_, controllers, path] if of(controllers) => Some(*path),
+            _ => None,
+        })
+    };
+    let first = group(&|list| list.split(',').any(|one| one == "cpuset"));
+    let (top, name, group) = match (first, group(&str::is_empty)) {
+        (Some(group), _) => {
+            ("sys/fs/cgroup/cpuset", "cpuset.effective_cpus", group)
+        }
+        (None, Some(group)) => {
+            ("sys/fs/cgroup", "cpuset.cpus.effective", group)
+        }
+        (None, None) => {
+            return Fact::unknown(format!("/{path} names no group"));
+        }
+    };
+    let mut group = group.trim_end_matches('/');
+    loop {
+        let file = format!("{top}{group}/{name}");
+        let fact = root.fact(&file, |text| text.parse().ok());
+        match group.rfind('/') {
+            Some(up) if fact.value().is_none() => group = &group[..up],
+            _ => return fact,
+        }
+    }
 }
 
 /// Reads the role from a name such as `CPU 3/KVM`, `IO iothread1`,
@@ -192,6 +233,16 @@ mod tests {
             let stat = format!("{id} ({name}) {fields} 3 {policy} 0 0\n");
             write(&format!("task/{id}/stat"), stat);
         }
+        write("task/79/cgroup", "0::/machine.slice/vm1/vcpu1\n".into());
+        write("task/77/cgroup", "1:cpu,cpuset:/vm1\n0::/\n".into());
+        let group = |path: &str, cpus: &str| {
+            let path = temp.path().join("sys/fs/cgroup").join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, cpus).unwrap();
+        };
+        group("machine.slice/cpuset.cpus.effective", "4-7\n");
+        group("cpuset.cpus.effective", "0-7\n");
+        group("cpuset/vm1/cpuset.effective_cpus", "0-1\n");
         let maps = "7f00 default file=/dev/hugepages/x huge dirty=5 N0=4 N1=1 \
                     kernelpagesize_kB=2048\n\
                     7f01 default file=/usr/lib/x.so mapped=9 N0=9 \
@@ -211,6 +262,9 @@ mod tests {
         let vcpu = vm.vcpu(VcpuId(1)).unwrap();
         assert_eq!(vcpu.cpus.to_string(), "5");
         assert_eq!(vcpu.scheduling, Scheduling::Fifo(3));
+        let allowed = |thread: &Thread| thread.allowed.value().cloned();
+        assert_eq!(allowed(vcpu).unwrap().to_string(), "4-7");
+        assert_eq!(allowed(&vm.threads[0]).unwrap().to_string(), "0-1");
         assert_eq!(vm.threads[0].role, Role::Emulator);
         assert_eq!(vm.threads[0].scheduling, Scheduling::Other);
         let memory = vm.memory.value().unwrap();

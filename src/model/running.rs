@@ -32,6 +32,8 @@ pub struct Thread {
     pub role: Role,
     /// The CPUs that it may run on.
     pub cpus: CpuSet,
+    /// The CPUs that its control group leaves it, whatever it asks for.
+    pub allowed: Fact<CpuSet>,
     /// How the kernel schedules it.
     pub scheduling: Scheduling,
 }

@@ -1,7 +1,10 @@
 //! Each thing that can drift, moved once.
 
+#![allow(clippy::disallowed_methods, reason = "the test plays the kernel")]
+
 use super::*;
 use crate::base::{CellId, VcpuId};
+use crate::host::{Root, process};
 use crate::model::Fact;
 use crate::model::domain::{Cputune, Scheduler};
 
@@ -43,7 +46,9 @@ fn live() -> Domain {
 }
 
 fn thread(id: u32, role: Role, on: &str) -> Thread {
-    Thread { id, role, cpus: cpus(on), scheduling: Scheduling::Other }
+    let allowed = Fact::known(cpus("0-7"), "cgroup");
+    let scheduling = Scheduling::Other;
+    Thread { id, role, cpus: cpus(on), allowed, scheduling }
 }
 
 fn running() -> RunningVm {
@@ -129,6 +134,78 @@ fn pages_on_another_node_are_found() {
     assert_eq!(said(&live(), &running), ["memory: pages of 4K alone"]);
     running.memory = Fact::unknown("no root");
     assert_eq!(said(&live(), &running), ["memory? no root"]);
+}
+
+/// Writes the process of `running`, with these mappings.
+fn tree(maps: &str) -> tempfile::TempDir {
+    let temp = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = temp.path().join("proc").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let stat =
+        |id: u32, name: &str| format!("{id} ({name}) S{}", " 0".repeat(49));
+    write("stat", "btime 1000\n");
+    write("77/cmdline", &format!("qemu\0-uuid\0{}\0", running().uuid));
+    write("77/status", "Name:\tqemu\nUid:\t0\t0\t0\t0\n");
+    write("77/stat", &stat(77, "qemu"));
+    write("77/numa_maps", maps);
+    for (id, name, on) in [
+        (77, "qemu", "0"),
+        (78, "CPU 0/KVM", "2"),
+        (79, "CPU 1/KVM", "3"),
+        (80, "IO iothread1", "0"),
+    ] {
+        let status = format!("Name:\t{name}\nCpus_allowed_list:\t{on}\n");
+        write(&format!("77/task/{id}/status"), &status);
+        write(&format!("77/task/{id}/stat"), &stat(id, name));
+    }
+    temp
+}
+
+#[test]
+fn pages_on_the_wrong_node_are_counted_from_the_kernels_list() {
+    let map = |line: &str| {
+        let tree = tree(&format!(
+            "7f00 bind:1 file=/dev/hugepages/ram huge dirty=4 {line} \
+             kernelpagesize_kB=2048\n\
+             7f01 default anon=3 dirty=3 N0=3 kernelpagesize_kB=4\n"
+        ));
+        let all = process::running(&Root::tree(tree.path()));
+        let [running] = all.as_slice() else { panic!("{all:?}") };
+        let all = vm(&placement(), 900, Some(&live()), Some(running));
+        let memory = all.iter().find(|one| one.what == "memory").unwrap();
+        assert_eq!(memory.planned, "2M pages on node 1");
+        assert_eq!(
+            all.iter().filter(|one| one.is_drift()).count(),
+            usize::from(memory.is_drift())
+        );
+        (memory.state.clone(), memory.note.clone().unwrap())
+    };
+    let (state, note) = map("N1=4");
+    assert_eq!(state, State::Holds);
+    assert_eq!(note, "2M pages: 8 MiB on node 1; 4K pages: 12 KiB on node 0");
+    let (state, note) = map("N0=1 N1=3");
+    let found = "75.0 % local".to_owned();
+    assert_eq!(state, State::Drifted { found });
+    assert!(
+        note.starts_with("2M pages: 2 MiB on node 0, 6 MiB on node 1;"),
+        "{note}"
+    );
+}
+
+#[test]
+fn a_moved_thread_tells_what_its_group_allows() {
+    let mut running = running();
+    running.threads[2].cpus = cpus("7");
+    let all = vm(&placement(), 900, Some(&live()), Some(&running));
+    let notes: Vec<_> = all
+        .iter()
+        .filter(|one| one.what != "memory")
+        .filter_map(|one| one.note.as_deref())
+        .collect();
+    assert_eq!(notes, ["its control group allows CPUs 0-7"]);
 }
 
 #[test]
