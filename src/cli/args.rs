@@ -290,9 +290,11 @@ Examples:
   vmtune status                    all that was applied
   vmtune status vm1 --format json  for a timer or a monitoring check
 
-Something has drifted: exit 6. What waits for a start or a boot has not.")]
+Something has drifted: exit 6. What waits for a start or a boot has not. A
+value of the kernel that a boot has undone has drifted, unless something sets
+it at each boot.")]
 pub(super) struct StatusArgs {
-    /// The VMs, by name or UUID; all where none is named, and the host
+    /// The VMs, by name or UUID; where none is named all, and the host
     #[arg(value_name = "VM")]
     pub(super) vms: Vec<String>,
     /// How to show it

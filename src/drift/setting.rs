@@ -113,18 +113,29 @@ fn is_interrupt(path: &HostPath) -> bool {
     number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Returns the number of the first line that differs, and both lines.
+/// Returns the number of the first line that differs, and both lines. Of long
+/// ones that begin alike, the beginning is left out.
 fn first_difference(wanted: &str, found: &str) -> (usize, String, String) {
-    let mut lines = (wanted.split('\n'), found.split('\n'));
-    let line = |text: Option<&str>| text.map_or_else(|| value(None), short);
-    for at in 1.. {
-        match (lines.0.next(), lines.1.next()) {
-            (None, None) => break,
-            (was, is) if was != is => return (at, line(was), line(is)),
-            _ => {}
+    let (mut was, mut is) = (wanted.split('\n'), found.split('\n'));
+    let mut at = 1;
+    loop {
+        match (was.next(), is.next()) {
+            (Some(was), Some(is)) if was == is => at += 1,
+            (Some(was), Some(is)) => {
+                let pairs = was.chars().zip(is.chars());
+                let alike = pairs.take_while(|(a, b)| a == b).count();
+                let cut = |line: &str| match alike >= SHOWN * 2 / 3 {
+                    true => {
+                        let rest = line.chars().skip(alike - SHOWN / 3);
+                        format!("…{}", short(&rest.collect::<String>()))
+                    }
+                    false => short(line),
+                };
+                return (at, cut(was), cut(is));
+            }
+            (was, is) => return (at, value(was), value(is)),
         }
     }
-    (1, value(None), value(None))
 }
 
 fn shown(target: &Target, text: Option<&str>) -> String {
@@ -151,8 +162,10 @@ fn value(text: Option<&str>) -> String {
     }
 }
 
+/// Cuts a text for a line of a terminal.
 fn short(text: &str) -> String {
-    text.chars().take(SHOWN).collect()
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(SHOWN).map(plain).collect()
 }
 
 #[cfg(test)]

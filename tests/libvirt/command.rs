@@ -226,6 +226,72 @@ fn a_stale_plan_names_the_place() {
     }
 }
 
+/// The test driver forgets what was defined: each command finds the VM as the
+/// file has it, as if somebody had set it back.
+#[test]
+fn status_names_a_pin_that_was_changed() {
+    let bench = Bench::new();
+    bench.plan(&[PIN]);
+    assert_eq!(bench.run("apply p.json --yes").code, 0);
+    let with = |pins: &str| {
+        let pins = format!("<cputune>{pins}</cputune></domain>");
+        let vm = VM.replace("</domain>", &pins);
+        let node = fs::read_to_string(bench.path("node.xml")).unwrap();
+        let (head, _) = node.split_once("<domain").unwrap();
+        let node = format!("{head}{vm}</node>");
+        fs::write(bench.path("node.xml"), node).unwrap();
+        let output = bench.run("status vm1 --format json");
+        let json: Value = serde_json::from_str(&output.out).unwrap();
+        assert_eq!(json["schema_version"], 1);
+        (output.code, json["findings"].clone())
+    };
+    let (target, ..) = PIN;
+    let drifted = |found: &str| {
+        serde_json::json!([{
+            "vm": "vm1", "what": target, "planned": "1",
+            "state": "drifted", "found": found,
+        }])
+    };
+    assert_eq!(with(""), (6, drifted("nothing")));
+    let pin = |cpu: u32| format!("<vcpupin vcpu='0' cpuset='{cpu}'/>");
+    assert_eq!(with(&pin(0)), (6, drifted("0")));
+    let holds = serde_json::json!([{
+        "vm": "vm1", "what": "definition", "planned": "1 setting",
+        "state": "holds",
+    }]);
+    assert_eq!(with(&pin(1)), (0, holds));
+    with(&pin(0));
+    let output = bench.run("status");
+    assert_eq!(output.code, 6, "{}", output.err);
+    insta::assert_snapshot!(output.out, @"
+    vm1
+      /domain/cputune/vcpupin[@vcpu='0']/@cpuset: 0, planned 1
+
+    1 statement has drifted.
+    ");
+}
+
+#[test]
+fn status_names_a_transaction_that_was_cut_off() {
+    let bench = Bench::new();
+    assert_eq!(bench.run("status").out, "nothing that was applied stands\n");
+    bench.plan(&[PIN]);
+    assert_eq!(bench.run("apply p.json --yes").code, 0);
+    let file = bench.path("state/journal/tx-000001.jsonl");
+    let journal = fs::read_to_string(&file).unwrap();
+    let (kept, _) = journal.trim_end().rsplit_once('\n').unwrap();
+    fs::write(file, format!("{kept}\n")).unwrap();
+    let output = bench.run("status");
+    assert_eq!(output.code, 6, "{}", output.err);
+    insta::assert_snapshot!(output.out, @"
+    host
+      tx-000001: cut off in the middle, planned finished
+        `vmtune resume` finishes it, `vmtune rollback` undoes it
+
+    1 statement has drifted.
+    ");
+}
+
 #[test]
 fn what_was_done_and_what_waits_is_said() {
     let bench = Bench::new();

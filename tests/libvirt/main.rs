@@ -22,4 +22,5 @@ mod plans;
 #[path = "../transaction/scene.rs"]
 #[allow(dead_code, reason = "the other tests need more of it")]
 mod scene;
+mod status;
 mod system;

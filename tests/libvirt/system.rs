@@ -15,6 +15,7 @@ use vmtune::system::fake::Fake;
 use crate::daemon::Daemon;
 use crate::host::{self, Cgroups, Pages};
 use crate::plans;
+use crate::status;
 
 /// The guest's memory: enough for the firmware, which is all that runs.
 const MEMORY: Bytes = Bytes(64 << 20);
@@ -81,6 +82,7 @@ fn apply_and_look(daemon: &Daemon, libvirt: &Libvirt, plan: &Plan) {
     look(pid, vm.placement.as_ref().unwrap());
     move_live(libvirt, pid, vm);
     drift_is_seen(libvirt, vm);
+    status::tells(daemon, libvirt, vm);
     // A VM that runs is changed for its next start, and so is the way back.
     undo();
     change();

@@ -79,10 +79,17 @@ fn the_first_line_of_a_file_that_differs_is_named() {
     for (text, expected) in [
         ("# vmtune\na = 1\nb = 3\n", "line 3: b = 3, not line 3: b = 2"),
         ("# vmtune\na = 1\n", "line 3: , not line 3: b = 2"),
-        ("# vmtune\na = 1\nb = 2", "line 4: nothing, not line 4: "),
+        ("# vmtune\na = 1\nb = 2", "line 4: nothing, not line 4: no value"),
     ] {
         assert_eq!(said(&file, &seen(Some(text))), expected);
     }
+    let long = |end: &str| format!("{}{end}\n", "0123456789".repeat(10));
+    let file = change(FILE, Some(&long("1")));
+    assert_eq!(
+        said(&file, &seen(Some(&long("2\u{1b}[2J")))),
+        "line 1: …012345678901234567892 [2J, not \
+         line 1: …012345678901234567891"
+    );
     let gone = change(FILE, None);
     assert_eq!(said(&gone, &seen(None)), "holds");
     assert_eq!(
