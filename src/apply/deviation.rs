@@ -15,6 +15,8 @@ const LONGEST: usize = 60;
 pub enum Deviation {
     /// Parts of a definition differ; where there are none, its layout.
     Definition(Vec<Difference>),
+    /// These threads of a VM that runs have other CPUs, each in words.
+    Threads(Vec<String>),
     /// Another text or value, or none.
     Text {
         /// What was expected; `None` where nothing was.
@@ -31,6 +33,7 @@ impl fmt::Display for Deviation {
                 f.write_str("its layout differs")
             }
             Self::Definition(parts) => f.write_str(&shorten(parts)),
+            Self::Threads(threads) => f.write_str(&shorten(threads)),
             Self::Text { expected, found } => match (expected, found) {
                 (_, None) => f.write_str("it is gone"),
                 (None, Some(_)) => f.write_str("it was made"),

@@ -280,6 +280,9 @@ pub enum StepError {
         /// What is there.
         found: Option<String>,
     },
+    /// libvirt has other CPUs for the threads than those that were set.
+    #[error("the threads were moved, and are elsewhere now: {0}")]
+    NotPinned(Deviation),
     /// What was there before was written, and something else came back.
     #[error("what was there before came back changed: {0}")]
     NotRestored(Deviation),

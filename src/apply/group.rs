@@ -1,10 +1,10 @@
 //! The places that a plan changes, in the order in which they are changed:
-//! files, the programs that make them take effect, values of the kernel,
-//! definitions.
+//! files, the programs that make them take effect, values of the kernel, and
+//! for each VM its definition and, where it runs, its threads.
 
 use std::collections::BTreeSet;
 
-use super::ApplyError;
+use super::{ApplyError, live};
 use crate::base::{DomainName, HostPath};
 use crate::hypervisor::DomainInfo;
 use crate::model::facts::BootLoader;
@@ -28,7 +28,7 @@ pub(super) fn groups<'p>(
 ) -> Result<Vec<Group<'p>>, ApplyError> {
     let mut groups = of_host(plan)?;
     for planned in &plan.vms {
-        groups.push(of_vm(plan, planned, domains)?);
+        groups.extend(of_vm(plan, planned, domains)?);
     }
     Ok(groups)
 }
@@ -51,16 +51,28 @@ pub(super) fn of_host(plan: &Plan) -> Result<Vec<Group<'_>>, ApplyError> {
     Ok(groups)
 }
 
-/// Returns the definition of a VM of the plan.
+/// Returns the definition of a VM of the plan, and its threads where the plan
+/// moves some while the VM runs. Whether it does is looked at later.
 pub(super) fn of_vm<'p>(
     plan: &'p Plan,
     planned: &VmPlan,
     domains: &[DomainInfo],
-) -> Result<Group<'p>, ApplyError> {
+) -> Result<Vec<Group<'p>>, ApplyError> {
     let vm = find(domains, planned)?;
-    let place = Place::Definition { name: vm.name.clone(), uuid: vm.uuid };
-    let changes = changes_of(plan, &vm.name).collect();
-    Ok(Group { place, stage: Stage::VmStart, changes })
+    let (name, uuid) = (vm.name.clone(), vm.uuid);
+    let changes: Vec<_> = changes_of(plan, &name).collect();
+    let live = changes.iter().filter(|one| live::thread(one).is_some());
+    let live: Vec<_> = live.copied().collect();
+    let place = Place::Live { name: name.clone(), uuid };
+    let threads = Group { place, stage: Stage::Now, changes: live };
+    let place = Place::Definition { name, uuid };
+    // All of it is in effect already where no change waits for a start.
+    let all = changes.len() == threads.changes.len();
+    let at_once = all && !changes.is_empty() && vm.running;
+    let stage = if at_once { Stage::Now } else { Stage::VmStart };
+    let mut groups = vec![Group { place, stage, changes }];
+    groups.extend((!threads.changes.is_empty()).then_some(threads));
+    Ok(groups)
 }
 
 /// Returns the changes of one VM, in the plan's order.

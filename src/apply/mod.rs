@@ -10,7 +10,9 @@ mod confirm;
 mod deviation;
 mod error;
 mod group;
+mod live;
 mod meaning;
+mod note;
 mod outline;
 mod places;
 mod prepare;
@@ -84,6 +86,9 @@ pub struct Outcome {
     /// The places that are as they were before, and programs that were run to
     /// make that take effect.
     pub rolled_back: Vec<Place>,
+    /// The places of which there was nothing left to undo: the VM does not
+    /// run any more as it did, or the host was booted since.
+    pub gone: Vec<Place>,
     /// What could not be undone: a person must act.
     pub rollback_failures: Vec<Failure>,
 }
@@ -114,6 +119,9 @@ pub enum StepResult {
     },
     /// The place was as planned already.
     AlreadySo,
+    /// The VM has stopped meanwhile, or was started anew: it runs, or will,
+    /// by the definition that was changed before.
+    Gone,
 }
 
 impl StepResult {
@@ -191,23 +199,30 @@ fn begin(
         return Err(ApplyError::StaleFacts);
     }
     let places = machine.places();
-    let steps = prepare::prepare(plan, &places)?;
+    let mut steps = prepare::prepare(plan, &places)?;
     if steps.iter().all(prepare::Prepared::is_already_so) {
         return Ok(Outcome {
             transaction: None,
             steps: steps.iter().map(StepReport::already_so).collect(),
             failed: None,
             rolled_back: Vec::new(),
+            gone: Vec::new(),
             rollback_failures: Vec::new(),
         });
     }
     journal.prune(&lock, KEPT.saturating_sub(1))?;
+    note::leave(&mut steps, plan, journal.next_id()?)?;
+    let live = steps.iter().filter_map(|step| match &step.place {
+        Place::Live { uuid, .. } => Some((*uuid, step.former.clone()?)),
+        _ => None,
+    });
     let so = steps.iter().filter(|step| step.is_already_so());
     let header = Header {
         started: machine.now,
         plan: plan.clone(),
         boot: places.boot(),
         already_so: so.map(|step| step.place.clone()).collect(),
+        live: live.collect(),
     };
     let writer = journal.begin(&lock, &header)?;
     let id = writer.id();

@@ -5,6 +5,9 @@ use std::fmt;
 
 use crate::definition::xml::{Document, Element, XmlError};
 
+/// Where each program has an element of its own.
+const METADATA: &str = "/domain/metadata";
+
 /// A place where two definitions differ. It shows no value: some are secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -84,7 +87,9 @@ pub(super) fn section(path: &str) -> String {
         .skip(1)
         .map(|step| step.split('[').next().unwrap_or(step))
         .collect();
-    let length = if steps.get(1) == Some(&"devices") { 3 } else { 2 };
+    // Metadata is of several owners too.
+    let deep = matches!(steps.get(1), Some(&"devices" | &"metadata"));
+    let length = if deep { 3 } else { 2 };
     steps.truncate(length);
     steps.join("/")
 }
@@ -120,7 +125,10 @@ fn walk(
         };
         walk(child, inner, found);
     }
-    found.insert(path, element.text().trim().to_owned());
+    // That there is metadata says nothing; what there is does.
+    if path != METADATA {
+        found.insert(path, element.text().trim().to_owned());
+    }
 }
 
 #[cfg(test)]
@@ -160,6 +168,7 @@ mod tests {
             ("/domain/cputune/vcpupin[2]/@cpuset", "domain/cputune"),
             ("/domain/devices/disk[3]/target", "domain/devices/disk"),
             ("/domain/iothreads", "domain/iothreads"),
+            ("/domain/metadata/a:b[2]/c", "domain/metadata/a:b"),
         ] {
             assert_eq!(section(path), expected);
         }

@@ -1,11 +1,9 @@
 //! Reading and writing places, whatever their kind.
 
-use super::StepError;
+use super::{StepError, live};
 use crate::base::HostPath;
 use crate::files::journal::Header;
-use crate::hypervisor::{
-    Cause, CauseKind, Hypervisor, HypervisorError, Validate,
-};
+use crate::hypervisor::{Hypervisor, HypervisorError, Validate};
 use crate::model::{Footing, Place, Standing};
 use crate::system::{System, SystemError};
 
@@ -22,7 +20,8 @@ pub(super) struct Places<'a> {
 
 impl Places<'_> {
     /// Returns what stands at a place. A VM and a value of the kernel that
-    /// are not there have no text, as a file that is not.
+    /// are not there have no text, as a file that is not; nor has what can be
+    /// tuned of a VM that does not run.
     pub(super) fn standing<E>(&self, place: &Place) -> Result<Standing, E>
     where
         E: From<HypervisorError> + From<SystemError>,
@@ -34,9 +33,10 @@ impl Places<'_> {
                     text => Some(text?),
                 }
             }
-            Place::Live { uuid, .. } => {
-                return Err(not_tuned(uuid).into());
-            }
+            Place::Live { uuid, .. } => match self.hypervisor.pins(uuid) {
+                Err(error) if error.is_no_domain() => None,
+                pins => pins?.as_ref().map(live::text),
+            },
             Place::File(path) => return Ok(self.system.file(path)?),
             Place::Kernel(path) => match self.system.value(path) {
                 Err(error) if error.is_not_there() => None,
@@ -66,11 +66,16 @@ impl Places<'_> {
             (Place::Kernel(path), Some(text)) => {
                 self.system.set_value(path, text)?;
             }
-            (Place::Live { uuid, .. }, _) => {
-                return Err(not_tuned(uuid).into());
+            (Place::Live { uuid, .. }, Some(text)) => {
+                live::put(self.hypervisor, uuid, text)?;
             }
             // The journal holds no such step, and no plan leads to one.
-            (Place::Definition { .. } | Place::Kernel(_), None) => {}
+            (
+                Place::Definition { .. }
+                | Place::Live { .. }
+                | Place::Kernel(_),
+                None,
+            ) => {}
         }
         Ok(())
     }
@@ -86,14 +91,5 @@ impl Places<'_> {
     pub(super) fn rebooted(&self, since: &Header) -> bool {
         let (before, now) = (since.boot.as_ref(), self.boot());
         before.is_some() && now.is_some() && before != now.as_ref()
-    }
-}
-
-fn not_tuned(uuid: &crate::base::DomainUuid) -> HypervisorError {
-    let message = "vmtune does not change VMs while they run";
-    HypervisorError::Read {
-        which: "live",
-        domain: *uuid,
-        source: Cause::new(CauseKind::Unsupported, message),
     }
 }

@@ -4,7 +4,7 @@ use super::arguments::render_arguments;
 use super::group::{Group, groups, programs_of};
 use super::meaning::{same, same_value};
 use super::places::Places;
-use super::{ApplyError, Moved, render};
+use super::{ApplyError, Moved, live, render};
 use crate::base::{Digest, DomainName, Leaf, XmlPath};
 use crate::definition::xml::Document;
 use crate::hypervisor::{DomainInfo, is_remote};
@@ -38,6 +38,11 @@ impl Prepared<'_> {
             (_, former, written) => former == written,
         }
     }
+
+    /// Returns whether it is the threads of a VM that does not run.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.place, Place::Live { .. }) && self.former.is_none()
+    }
 }
 
 /// What looking at a place gave.
@@ -61,6 +66,7 @@ pub(super) fn prepare<'p>(
     let mut stale = Vec::new();
     for group in groups(plan, &domains)? {
         match look(plan, places, &domains, group)? {
+            Looked::Fits(one) if one.is_idle() => {}
             Looked::Fits(one) => prepared.push(one),
             Looked::Moved(moved) => stale.extend(moved),
         }
@@ -146,7 +152,14 @@ pub(super) fn look<'p>(
             };
             (one.to.clone(), compare(one, found, same))
         }
-        Place::Program(_) | Place::Live { .. } => (None, Vec::new()),
+        // The plan says nothing of how the threads were: others may move
+        // them at any time, and what was there is in the journal.
+        Place::Live { .. } => {
+            let text = former.as_deref();
+            let to = text.map(|text| live::changed(text, &group.changes));
+            (to, Vec::new())
+        }
+        Place::Program(_) => (None, Vec::new()),
     };
     if !moved.is_empty() {
         return Ok(Looked::Moved(moved));

@@ -1,9 +1,10 @@
 //! What applying a plan would do, without doing it.
 
-use super::ApplyError;
 use super::places::Places;
 use super::prepare::prepare;
+use super::{ApplyError, note};
 use crate::base::Digest;
+use crate::files::journal::TransactionId;
 use crate::hypervisor::Hypervisor;
 use crate::model::{Place, Plan, Stage};
 use crate::system::System;
@@ -25,21 +26,23 @@ pub struct Preview {
     pub command: Vec<String>,
 }
 
-/// Returns the steps that [`apply`](super::apply) would do, in order. Nothing
-/// is touched: no lock, no journal.
+/// Returns the steps that [`apply`](super::apply) would do, in order, as the
+/// transaction `next`. Nothing is touched: no lock, no journal.
 ///
 /// # Errors
 /// When the plan is stale, or fits this host in another way not.
 pub fn preview(
     plan: &Plan,
     facts: Option<Digest>,
+    next: TransactionId,
     hypervisor: &dyn Hypervisor,
     system: &dyn System,
 ) -> Result<Vec<Preview>, ApplyError> {
     if facts.is_some_and(|facts| facts != plan.fingerprint) {
         return Err(ApplyError::StaleFacts);
     }
-    let steps = prepare(plan, &Places { hypervisor, system })?;
+    let mut steps = prepare(plan, &Places { hypervisor, system })?;
+    note::leave(&mut steps, plan, next)?;
     let preview = steps.into_iter().map(|step| Preview {
         already_so: step.is_already_so(),
         command: match &step.place {

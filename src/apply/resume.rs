@@ -7,7 +7,9 @@ use super::prepare::{Looked, Prepared, keep_needed_programs, look};
 use super::rollback::check;
 use super::transaction::{Run, changed};
 use super::undo::{Force, Undo, deviation};
-use super::{ApplyError, Machine, Outcome, StepReport, StepResult, pending};
+use super::{
+    ApplyError, Machine, Outcome, StepReport, StepResult, note, pending,
+};
 use crate::files::Lock;
 use crate::files::journal::{Journal, Left, Status, Step, Transaction};
 use crate::model::Place;
@@ -60,6 +62,7 @@ fn sort<'p>(
         let begun = steps.find(|(_, step)| step.place == group.place);
         let Some((number, step)) = begun else {
             match look(plan, &places, &domains, group)? {
+                Looked::Fits(one) if one.is_idle() => {}
                 Looked::Fits(one) => todo.push(one),
                 Looked::Moved(places) => {
                     let id = open.id;
@@ -68,9 +71,12 @@ fn sort<'p>(
             }
             continue;
         };
-        unmoved(open, step, machine)?;
+        let ended = unmoved(open, step, machine)? == Found::Ended;
         if let Left::Known(left) = &step.left {
-            let result = result(step, left.as_deref())?;
+            let result = match ended {
+                true => StepResult::Gone,
+                false => result(step, left.as_deref())?,
+            };
             let (place, stage) = (group.place, group.stage);
             let took = Duration::ZERO;
             done.push(StepReport { place, stage, result, took });
@@ -91,20 +97,34 @@ fn sort<'p>(
     let changed: Vec<Place> =
         open.steps.iter().map(|step| step.place.clone()).collect();
     keep_needed_programs(plan, &mut todo, &changed);
+    note::leave(&mut todo, plan, open.id)?;
     Ok((done, todo))
+}
+
+/// What was found at the place of a step that was begun.
+#[derive(PartialEq, Eq)]
+enum Found {
+    /// What the step left, or cut off.
+    Ours,
+    /// The VM does not run any more as it did.
+    Ended,
 }
 
 fn unmoved(
     open: &Transaction,
     step: &Step,
     machine: &Machine<'_>,
-) -> Result<(), ApplyError> {
-    let current = machine.places().standing::<ApplyError>(&step.place)?.text;
+) -> Result<Found, ApplyError> {
+    let places = machine.places();
+    let current = places.standing::<ApplyError>(&step.place)?.text;
     let undo = Undo {
         loader: open.header.plan.boot_loader,
-        rebooted: false,
+        rebooted: places.rebooted(&open.header),
         again: false,
     };
+    if undo.has_ended(&step.place, &step.former, &current) {
+        return Ok(Found::Ended);
+    }
     // A step that is done must still stand; a rollback would also let what
     // was there before pass.
     let how = match &step.left {
@@ -112,7 +132,7 @@ fn unmoved(
         Left::Unknown => undo.moved(step, &current),
     };
     match how {
-        None => Ok(()),
+        None => Ok(Found::Ours),
         Some(how) => {
             let places = vec![(step.place.clone(), how)];
             Err(ApplyError::Moved { id: open.id, places })

@@ -85,7 +85,7 @@ pub(super) fn check(
     if !others.is_empty() {
         return Err(ApplyError::Moved { id, places: others });
     }
-    let missing = unrecorded(transaction, &places)?;
+    let missing = unrecorded(transaction, &undo, &places)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -97,6 +97,7 @@ pub(super) fn check(
 /// somebody else changed them, or the journal has lost its end.
 fn unrecorded(
     transaction: &Transaction,
+    undo: &Undo,
     places: &Places<'_>,
 ) -> Result<Vec<Place>, ApplyError> {
     if !matches!(transaction.status, Status::Unfinished { .. }) {
@@ -107,7 +108,7 @@ fn unrecorded(
     let mut groups = of_host(plan)?;
     // A VM that has gone is nobody's loss here.
     let vms = plan.vms.iter().map(|vm| of_vm(plan, vm, &domains));
-    groups.extend(vms.filter_map(Result::ok));
+    groups.extend(vms.filter_map(Result::ok).flatten());
     let mut found = Vec::new();
     for group in groups {
         let place = group.place.clone();
@@ -116,6 +117,14 @@ fn unrecorded(
             || transaction.steps.iter().any(recorded)
             || transaction.header.already_so.contains(&place)
         {
+            continue;
+        }
+        if let Place::Live { uuid, .. } = &place {
+            let before = transaction.header.live.get(uuid).cloned();
+            let current = places.standing::<ApplyError>(&place)?.text;
+            if !undo.has_ended(&place, &before, &current) && current != before {
+                found.push(place);
+            }
             continue;
         }
         let as_it_was = match look(plan, places, &domains, group) {

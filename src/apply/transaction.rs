@@ -6,7 +6,7 @@ use super::deviation::Deviation;
 use super::meaning::same_value;
 use super::places::Places;
 use super::prepare::Prepared;
-use super::undo::{Force, Undo, deviation, same};
+use super::undo::{Back, Force, Undo, deviation, same};
 use super::{
     Failure, Machine, Outcome, StepError, StepReport, StepResult, differences,
     misses,
@@ -17,6 +17,14 @@ use crate::files::journal::{
 };
 use crate::hypervisor::Validate;
 use crate::model::{Place, Standing};
+
+/// What came of undoing.
+#[derive(Default)]
+struct Undoing {
+    back: Vec<Place>,
+    gone: Vec<Place>,
+    failures: Vec<Failure>,
+}
 
 /// A transaction that has begun.
 pub(super) struct Run<'a> {
@@ -92,7 +100,7 @@ impl<'a> Run<'a> {
             None => self.journal.finished(Ending::Applied),
         };
         match written {
-            Ok(()) => self.outcome(None, Vec::new(), Vec::new()),
+            Ok(()) => self.outcome(None, Undoing::default()),
             Err(error) => {
                 self.fail(Failure { place: None, error: error.into() })
             }
@@ -100,6 +108,12 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, step: Prepared<'_>) -> Result<StepResult, StepError> {
+        if self.has_ended(&step)? {
+            if let Some(number) = step.begun {
+                self.journal.done(number, None)?;
+            }
+            return Ok(StepResult::Gone);
+        }
         let number = match step.begun {
             Some(number) => number,
             None if step.is_already_so() => return Ok(StepResult::AlreadySo),
@@ -115,6 +129,15 @@ impl<'a> Run<'a> {
         let result = verify(&step, left.as_deref())?;
         self.journal.done(number, left.as_deref())?;
         Ok(result)
+    }
+
+    /// Returns whether a VM that ran does not any more, or was started anew.
+    fn has_ended(&self, step: &Prepared<'_>) -> Result<bool, StepError> {
+        if !matches!(step.place, Place::Live { .. }) {
+            return Ok(false);
+        }
+        let current = self.places.standing::<StepError>(&step.place)?.text;
+        Ok(self.undo.has_ended(&step.place, &step.former, &current))
     }
 
     /// Writes down what undoes a step, having looked once more: a place can
@@ -149,8 +172,8 @@ impl<'a> Run<'a> {
         let because = failure.in_short();
         // The step that was cut off by its own failure was written a moment
         // ago: whatever stands there is ours.
-        let (back, failures) = self.undo(Some(because), Force::CutOff);
-        self.outcome(Some(failure), back, failures)
+        let undoing = self.undo(Some(because), Force::CutOff);
+        self.outcome(Some(failure), undoing)
     }
 
     /// Undoes all that was begun, the last step first.
@@ -159,23 +182,20 @@ impl<'a> Run<'a> {
         because: Option<String>,
         force: Force,
     ) -> Outcome {
-        let (back, failures) = self.undo(because, force);
-        self.outcome(None, back, failures)
+        let undoing = self.undo(because, force);
+        self.outcome(None, undoing)
     }
 
     /// The journal failing is no reason to leave anything changed: a step
     /// that is undone without a record is found to be so the next time.
-    fn undo(
-        &mut self,
-        because: Option<String>,
-        force: Force,
-    ) -> (Vec<Place>, Vec<Failure>) {
+    fn undo(&mut self, because: Option<String>, force: Force) -> Undoing {
         let mut written = self.journal.undoing(because);
-        let (mut back, mut failures) = (Vec::new(), Vec::new());
+        let Undoing { mut back, mut gone, mut failures } = Undoing::default();
         let journal = &mut self.journal;
         self.undo.all(&self.places, &self.begun, force, |undone| {
             match undone.result {
-                Ok(()) => back.push(undone.place),
+                Ok(Back::Gone) => gone.push(undone.place),
+                Ok(Back::Found | Back::Changed) => back.push(undone.place),
                 Err(error) => {
                     let place = Some(undone.place);
                     failures.push(Failure { place, error });
@@ -192,21 +212,17 @@ impl<'a> Run<'a> {
         if let Err(error) = written {
             failures.push(Failure { place: None, error: error.into() });
         }
-        (back, failures)
+        Undoing { back, gone, failures }
     }
 
-    fn outcome(
-        self,
-        failed: Option<Failure>,
-        rolled_back: Vec<Place>,
-        rollback_failures: Vec<Failure>,
-    ) -> Outcome {
+    fn outcome(self, failed: Option<Failure>, undoing: Undoing) -> Outcome {
         Outcome {
             transaction: Some(self.journal.id()),
             steps: self.steps,
             failed,
-            rolled_back,
-            rollback_failures,
+            rolled_back: undoing.back,
+            gone: undoing.gone,
+            rollback_failures: undoing.failures,
         }
     }
 }
@@ -216,6 +232,7 @@ fn verify(
     step: &Prepared<'_>,
     left: Option<&str>,
 ) -> Result<StepResult, StepError> {
+    let own = |text: Option<&str>| text.map(str::to_owned);
     let written = step.written.as_deref();
     let kept = match (&step.place, written, left) {
         (Place::Definition { .. }, Some(written), Some(left)) => {
@@ -228,13 +245,19 @@ fn verify(
         (Place::Kernel(path), Some(written), Some(left)) => {
             same_value(path, written, left)
         }
+        (Place::Live { .. }, ..) => {
+            let (written, left) = (&step.written, own(left));
+            return match deviation(&step.place, written, &left) {
+                None => Ok(StepResult::CHANGED),
+                Some(how) => Err(StepError::NotPinned(how)),
+            };
+        }
         (Place::Program(_), ..) => true,
         (_, written, left) => written == left,
     };
     if kept {
         return Ok(StepResult::CHANGED);
     }
-    let own = |text: Option<&str>| text.map(str::to_owned);
     Err(StepError::NotTaken { written: own(written), found: own(left) })
 }
 

@@ -7,7 +7,7 @@ use super::group::programs_of;
 use super::meaning::{is_between, same_value};
 use super::outline::section;
 use super::places::Places;
-use super::{StepError, differences};
+use super::{StepError, differences, live};
 use crate::files::journal::Step;
 use crate::hypervisor::Validate;
 use crate::model::facts::BootLoader;
@@ -40,13 +40,23 @@ pub(super) struct Undone {
     pub(super) place: Place,
     /// The number of its step; `None` for a program that was not begun.
     pub(super) number: Option<usize>,
-    pub(super) result: Result<(), StepError>,
+    pub(super) result: Result<Back, StepError>,
+}
+
+/// How a place came to be as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Back {
+    /// It was so, or what it belonged to is deleted.
+    Found,
+    /// It was put back.
+    Changed,
+    /// Nothing of the step is left there to undo.
+    Gone,
 }
 
 impl Undone {
-    fn of(number: usize, step: &Step, result: Result<bool, StepError>) -> Self {
-        let (place, result) = (step.place.clone(), result.map(drop));
-        Self { place, number: Some(number), result }
+    fn of(number: usize, step: &Step, result: Result<Back, StepError>) -> Self {
+        Self { place: step.place.clone(), number: Some(number), result }
     }
 }
 
@@ -74,7 +84,7 @@ impl Undo {
             let mut touched = self.again;
             if !step.rolled_back {
                 let result = self.restore(places, step, force);
-                touched |= *result.as_ref().unwrap_or(&true);
+                touched |= !matches!(result, Ok(Back::Found | Back::Gone));
                 if let (Place::File(_), Err(_)) = (&step.place, &result) {
                     failed.push((number, step));
                 } else {
@@ -96,7 +106,7 @@ impl Undo {
         }
         for program in programs {
             let (place, number) = (Place::Program(program), None);
-            let result = self.run(places, program);
+            let result = self.run(places, program).map(|()| Back::Changed);
             let step = steps.iter().position(|step| step.place == place);
             let number = step.filter(|n| !steps[*n].rolled_back).or(number);
             tell(Undone { place, number, result });
@@ -112,25 +122,28 @@ impl Undo {
         places.put(&place, None, &Footing::default(), Validate::Lenient)
     }
 
-    /// Puts back what stood at a place; returns whether that changed it.
+    /// Puts back what stood at a place.
     fn restore(
         &self,
         places: &Places<'_>,
         step: &Step,
         force: Force,
-    ) -> Result<bool, StepError> {
+    ) -> Result<Back, StepError> {
         let place = &step.place;
         let current = places.standing::<StepError>(place)?.text;
+        if self.has_ended(place, &step.former, &current) {
+            return Ok(Back::Gone);
+        }
         let gone = current.is_none() && !matches!(place, Place::File(_));
         if gone && force == Force::Everything {
-            return Ok(false);
+            return Ok(Back::Found);
         }
         if same(place, &step.former, &current) {
             if matches!(place, Place::File(_)) {
                 // Folders, and what a kill in the middle has left.
                 self.put_back(places, step)?;
             }
-            return Ok(false);
+            return Ok(Back::Found);
         }
         let look = match force {
             Force::Nothing => true,
@@ -141,7 +154,7 @@ impl Undo {
             return Err(StepError::Moved(how));
         }
         if self.went_with_a_boot(step, &current) {
-            return Ok(false);
+            return Ok(Back::Gone);
         }
         self.put_back(places, step)?;
         let back = places.standing::<StepError>(place)?.text;
@@ -149,7 +162,7 @@ impl Undo {
             Some(how) if force != Force::Everything => {
                 Err(StepError::NotRestored(how))
             }
-            _ => Ok(true),
+            _ => Ok(Back::Changed),
         }
     }
 
@@ -173,6 +186,19 @@ impl Undo {
             && !same(&step.place, left, current)
     }
 
+    /// Returns whether a place is the threads of a VM that has stopped since,
+    /// or was started anew.
+    pub(super) fn has_ended(
+        &self,
+        place: &Place,
+        former: &Option<String>,
+        current: &Option<String>,
+    ) -> bool {
+        let same = live::is_same_run(former.as_deref(), current.as_deref());
+        // Numbers of runs begin anew when the host is booted.
+        matches!(place, Place::Live { .. }) && (self.rebooted || !same)
+    }
+
     /// Returns how what stands at a place is neither what was there before
     /// the step nor what the step left. Of a step that was cut off it is not
     /// known what was made of the text, so every part that the text changes
@@ -184,6 +210,7 @@ impl Undo {
     ) -> Option<Deviation> {
         let place = &step.place;
         if same(place, &step.former, current)
+            || self.has_ended(place, &step.former, current)
             || self.went_with_a_boot(step, current)
         {
             return None;
@@ -217,6 +244,11 @@ fn cut_off(step: &Step, current: &Option<String>) -> Option<Deviation> {
         {
             None
         }
+        (Deviation::Threads(_), Some(former), Some(written), Some(current))
+            if live::is_between(current, former, written) =>
+        {
+            None
+        }
         (how, ..) => Some(how),
     }
 }
@@ -236,6 +268,12 @@ pub(super) fn deviation(
     {
         let any = !parts.is_empty();
         return any.then_some(Deviation::Definition(parts));
+    }
+    if let (Place::Live { .. }, Some(expected), Some(found)) =
+        (place, expected, found)
+        && live::is_same_run(Some(expected), Some(found))
+    {
+        return Some(Deviation::Threads(live::moved(expected, found)));
     }
     let (expected, found) = (expected.clone(), found.clone());
     Some(Deviation::Text { expected, found })

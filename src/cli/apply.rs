@@ -8,13 +8,17 @@ use super::exit::{CliError, Done, Kind};
 use super::outcome::{self, now, on_this_machine, this_system};
 use super::output::state_dir;
 use super::report::{self, PLAIN, Shown, count, stage};
+use super::rollback::unreadable;
 use super::screen::Screen;
 use super::time::utc;
 use super::waits::waits;
 use super::{dry_run, watch};
-use crate::apply::{Confirmation, StepReport, apply, apply_until_confirmed};
+use crate::apply::{
+    Confirmation, StepReport, StepResult, apply, apply_until_confirmed,
+};
 use crate::base::{CpuSet, Digest};
 use crate::definition;
+use crate::files::journal::Journal;
 use crate::files::{StateDir, plan_store};
 use crate::host::{Source, collect};
 use crate::hypervisor::Hypervisor;
@@ -46,7 +50,8 @@ pub(super) fn run(
     let facts = facts_now(&plan, hypervisor, screen)?;
     if args.dry_run {
         let system = this_system()?;
-        dry_run::show(&plan, facts, hypervisor, &system, screen)?;
+        let next = Journal::next_in(&state).map_err(unreadable)?;
+        dry_run::show(&plan, facts, next, hypervisor, &system, screen)?;
         return Ok(Done::Done);
     }
     if !args.yes {
@@ -71,18 +76,20 @@ pub(super) fn run(
         let confirmation = Confirmation { until, watch };
         apply_until_confirmed(&plan, facts, confirmation, machine)
     })?;
+    let defined =
+        |step: &StepReport| matches!(step.place, Place::Definition { .. });
     if args.now {
-        // Their changes are still to come.
-        let vm =
-            |step: &StepReport| matches!(step.place, Place::Definition { .. });
-        outcome.steps.retain(|step| !vm(step));
+        // The changes of these are still to come.
+        let so = |step: &StepReport| step.result == StepResult::AlreadySo;
+        outcome.steps.retain(|step| !defined(step) || !so(step));
     }
+    let anew = outcome.steps.iter().any(defined);
     outcome::report(&outcome, "applying the plan", verbose, screen)?;
     let mut page = screen.page();
     waits(&mut page, &outcome, hypervisor);
     if !later.is_empty() {
         page.gap();
-        page.flow("", "  ", &[(PLAIN, still_planned(&later))]);
+        page.flow("", "  ", &[(PLAIN, still_planned(&later, anew))]);
     }
     if let Some(id) = outcome.transaction {
         page.gap();
@@ -112,10 +119,12 @@ fn nothing(later: &[Change]) -> String {
     if later.is_empty() {
         return "Nothing to change.\n".to_owned();
     }
-    format!("Nothing to change at once.\n{}\n", still_planned(later))
+    format!("Nothing to change at once.\n{}\n", still_planned(later, false))
 }
 
-fn still_planned(later: &[Change]) -> String {
+/// Says what is left of a plan. One whose definitions have changed since has
+/// to be made anew: `apply` would refuse it.
+fn still_planned(later: &[Change], anew: bool) -> String {
     let at = [Stage::VmStart, Stage::HostBoot].map(|when| {
         let n = later.iter().filter(|change| change.stage == when).count();
         (n, stage(when))
@@ -124,10 +133,11 @@ fn still_planned(later: &[Change]) -> String {
     let parts =
         parts.map(|(n, when)| format!("{} {when}", count(*n, "change")));
     let parts: Vec<_> = parts.collect();
-    format!(
-        "still planned: {}; `vmtune apply` makes the rest",
-        parts.join(", ")
-    )
+    let how = match anew {
+        true => "`vmtune plan` and `vmtune apply` make the rest",
+        false => "`vmtune apply` makes the rest",
+    };
+    format!("still planned: {}; {how}", parts.join(", "))
 }
 
 fn load(state: &StateDir, path: Option<&Path>) -> Result<Plan, CliError> {

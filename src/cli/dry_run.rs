@@ -8,6 +8,7 @@ use super::report::{self, FAINT, KEY, PLAIN, stage};
 use super::screen::Screen;
 use crate::apply::{Preview, preview};
 use crate::base::Digest;
+use crate::files::journal::TransactionId;
 use crate::hypervisor::Hypervisor;
 use crate::model::{Place, Plan};
 use crate::system::System;
@@ -16,11 +17,13 @@ use crate::system::System;
 pub(super) fn show(
     plan: &Plan,
     facts: Option<Digest>,
+    next: TransactionId,
     hypervisor: &dyn Hypervisor,
     system: &dyn System,
     screen: &mut Screen,
 ) -> Result<(), CliError> {
-    let steps = preview(plan, facts, hypervisor, system).map_err(not_begun)?;
+    let steps = preview(plan, facts, next, hypervisor, system);
+    let steps = steps.map_err(not_begun)?;
     for (n, step) in (1..).zip(&steps) {
         let mut page = screen.page();
         let name = (KEY, step.place.to_string());
@@ -39,7 +42,7 @@ fn what(step: &Preview) -> String {
     }
     match (&step.place, &step.former, &step.written) {
         (Place::Definition { .. }, ..) => "defined anew".to_owned(),
-        (Place::Live { .. }, ..) => "changed".to_owned(),
+        (Place::Live { .. }, ..) => "threads moved".to_owned(),
         (Place::File(_), None, _) => "made".to_owned(),
         (Place::File(_), _, None) => "removed".to_owned(),
         (Place::File(_), ..) => "changed".to_owned(),
@@ -66,8 +69,7 @@ fn difference(step: &Preview) -> Result<String, CliError> {
             let [old, new] = texts.map(|text| text.as_deref());
             report::unified_file(path, old, new)
         }
-        Place::Live { .. } | Place::Kernel(_) | Place::Program(_) => {
-            String::new()
-        }
+        Place::Live { name, .. } => report::unified(name.as_str(), &old, &new),
+        Place::Kernel(_) | Place::Program(_) => String::new(),
     })
 }

@@ -80,19 +80,31 @@ pub(super) fn report(
     for place in &outcome.rolled_back {
         page.flow("", "  ", &restored(place));
     }
+    for place in &outcome.gone {
+        page.flow("", "  ", &gone(place));
+    }
     Ok(screen.print(&page.into_text())?)
 }
 
 /// Writes a line for a step, and what is to be said of it.
 fn step(page: &mut Page, step: &StepReport, verbose: bool) {
     let name = (KEY, format!("{}:", step.place));
-    let StepResult::Changed { normalised, comments_lost } = &step.result else {
-        let text = "as planned already".to_owned();
-        return page.flow("  ", "    ", &[name, (FAINT, text)]);
+    let nothing = |text: &str| [name.clone(), (FAINT, text.to_owned())];
+    let (normalised, comments_lost) = match &step.result {
+        StepResult::Changed { normalised, comments_lost } => {
+            (normalised, comments_lost)
+        }
+        StepResult::AlreadySo => {
+            return page.flow("  ", "    ", &nothing("as planned already"));
+        }
+        StepResult::Gone => {
+            let text = "has stopped, or was started anew; nothing to change";
+            return page.flow("  ", "    ", &nothing(text));
+        }
     };
     let done = match step.place {
         Place::Definition { .. } => "defined",
-        Place::Live { .. } => "changed",
+        Place::Live { .. } => "threads moved",
         Place::File(_) => "written",
         Place::Kernel(_) => "set",
         Place::Program(_) => "run",
@@ -126,6 +138,17 @@ fn restored(place: &Place) -> [Span; 2] {
         }
         Place::Program(_) => "run again",
         Place::File(_) | Place::Kernel(_) | Place::Live { .. } => "as before",
+    };
+    [(KEY, format!("{place}:")), (PLAIN, text.to_owned())]
+}
+
+/// Says why there was nothing to undo at a place.
+fn gone(place: &Place) -> [Span; 2] {
+    let text = match place {
+        Place::Live { .. } => {
+            "has stopped since, or was started anew; nothing to undo"
+        }
+        _ => "went with the last boot; nothing to undo",
     };
     [(KEY, format!("{place}:")), (PLAIN, text.to_owned())]
 }

@@ -26,6 +26,9 @@ pub(super) fn waits(
         };
         // One that cannot be found any more waits for nothing.
         let Ok(info) = hypervisor.find(&uuid.to_string()) else { continue };
+        if info.running && step.stage == Stage::Now {
+            continue;
+        }
         if info.running {
             let text = format!("{name} still runs as it was defined before");
             commands.push((virsh("shutdown"), text));
@@ -92,6 +95,7 @@ mod tests {
             steps: vec![step(file, Stage::HostBoot, StepResult::AlreadySo)],
             failed: None,
             rolled_back: vec![],
+            gone: vec![],
             rollback_failures: vec![],
         };
         let show = |outcome: &Outcome| {

@@ -139,6 +139,13 @@ pub fn load_from(path: &Path) -> Result<Plan, PlanStoreError> {
     from_json(path, &text)
 }
 
+/// Returns the text of a plan's file, byte for byte. A plan that was read is
+/// a tree of plain values, and always has one.
+#[must_use]
+pub fn to_text(plan: &Plan) -> Option<String> {
+    to_json(Path::new(LAST), plan).ok()
+}
+
 fn to_json(path: &Path, plan: &Plan) -> Result<String, PlanStoreError> {
     let form = |source| PlanStoreError::Form { path: path.into(), source };
     let mut text = serde_json::to_string_pretty(plan).map_err(form)?;

@@ -97,6 +97,14 @@ pub enum HypervisorError {
         /// What the hypervisor said.
         source: Cause,
     },
+    /// It is not known where the threads of a domain run.
+    #[error("reading where the threads of {domain} run")]
+    Pins {
+        /// The domain.
+        domain: DomainUuid,
+        /// What the hypervisor said.
+        source: Cause,
+    },
     /// A thread stayed where it was.
     #[error("pinning {thread} of {domain}")]
     Pin {
@@ -134,6 +142,7 @@ impl HypervisorError {
             | Self::List { source, .. }
             | Self::Read { source, .. }
             | Self::Define { source, .. }
+            | Self::Pins { source, .. }
             | Self::Pin { source, .. }
             | Self::FreePages { source, .. }
             | Self::Capabilities { source, .. } => Some(source),
@@ -167,6 +176,18 @@ impl HypervisorError {
             }
             Self::Name { .. } => {
                 return Some("rename it with `virsh domrename`".into());
+            }
+            // The kernel's word: such a CPU is an isolated partition's, or it
+            // is not there.
+            Self::Pin { source, .. }
+                if source.message.contains("Invalid argument") =>
+            {
+                return Some(
+                    "the kernel does not let the thread onto these CPUs: are \
+                     they online, and is the VM in an isolated partition? \
+                     That one has to be undone first (docs/isolation.md)"
+                        .into(),
+                );
             }
             _ => {}
         }

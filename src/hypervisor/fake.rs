@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 
 use super::{
     Cause, CauseKind, DomainInfo, FreePages, Hypervisor, HypervisorError,
-    Validate,
+    LivePins, Validate,
 };
-use crate::base::{CpuSet, Digest, DomainName, DomainUuid, NodeId, PageSize};
+use crate::base::{
+    CpuSet, Digest, DomainName, DomainUuid, NodeId, PageSize, VcpuId,
+};
 use crate::model::facts::HypervisorFacts;
 use crate::model::{Fact, Role};
 
@@ -23,6 +25,8 @@ pub enum Call {
     Live(DomainUuid),
     /// [`Hypervisor::define`], with the digest of the text.
     Define(DomainName, Digest, Validate),
+    /// [`Hypervisor::pins`]
+    Pins(DomainUuid),
     /// [`Hypervisor::pin`]
     Pin(DomainUuid, Role, CpuSet),
     /// [`Hypervisor::free_pages`]
@@ -121,6 +125,15 @@ impl Fake {
             held.info.id = Some(id);
             held.info.running = true;
             held.live = Some(live.into());
+        }
+    }
+
+    /// Lets a domain end.
+    pub fn stop(&self, uuid: &DomainUuid) {
+        if let Some(held) = self.domains.borrow_mut().get_mut(uuid) {
+            held.info.id = None;
+            held.info.running = false;
+            held.live = None;
         }
     }
 
@@ -255,6 +268,23 @@ impl Hypervisor for Fake {
         })
     }
 
+    /// A thread is there where the live definition has a pin of it.
+    fn pins(
+        &self,
+        domain: &DomainUuid,
+    ) -> Result<Option<LivePins>, HypervisorError> {
+        let found = self.call(Call::Pins(*domain), || {
+            let domains = self.domains.borrow();
+            let held = domains.get(domain).ok_or_else(|| {
+                Cause::new(CauseKind::NoDomain, "Domain not found")
+            })?;
+            let live = held.info.id.zip(held.live.as_deref());
+            Ok(live.map(|(run, text)| LivePins { run, cpus: pins(text) }))
+        });
+        found
+            .map_err(|source| HypervisorError::Pins { domain: *domain, source })
+    }
+
     /// The live definition has to have the pin already, as libvirt writes it.
     fn pin(
         &self,
@@ -326,4 +356,23 @@ fn place(thread: Role) -> String {
         }
         Role::Vhost | Role::Emulator => "<emulatorpin cpuset='".into(),
     }
+}
+
+/// Returns the pins that a definition of libvirt's has.
+fn pins(text: &str) -> BTreeMap<Role, CpuSet> {
+    let attribute = |element: &str, name: &str| {
+        let (_, value) = element.split_once(&format!(" {name}='"))?;
+        Some(value.split_once('\'')?.0.to_owned())
+    };
+    let pin = |element: &str| {
+        let number = |name| attribute(element, name)?.parse().ok();
+        let thread = match element.split(' ').next()? {
+            "vcpupin" => Role::Vcpu(VcpuId(number("vcpu")?)),
+            "iothreadpin" => Role::IoThread(number("iothread")?),
+            "emulatorpin" => Role::Emulator,
+            _ => return None,
+        };
+        Some((thread, attribute(element, "cpuset")?.parse().ok()?))
+    };
+    text.split('<').filter_map(pin).collect()
 }

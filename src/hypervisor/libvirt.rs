@@ -9,7 +9,7 @@ use virt::sys;
 
 use super::{
     Cause, CauseKind, DomainInfo, FreePages, Hypervisor, HypervisorError,
-    Validate, capabilities, pin,
+    LivePins, Validate, capabilities, pin,
 };
 use crate::base::{CpuSet, DomainName, DomainUuid, NodeId, PageSize};
 use crate::model::facts::HypervisorFacts;
@@ -161,6 +161,21 @@ impl Hypervisor for Libvirt {
             .define_domain_xml_flags(text, flags)
             .map(drop)
             .map_err(|error| failed(cause(&error)))
+    }
+
+    fn pins(
+        &self,
+        domain: &DomainUuid,
+    ) -> Result<Option<LivePins>, HypervisorError> {
+        let read = || {
+            let found = self.domain(domain)?;
+            let Some(run) = found.id() else { return Ok(None) };
+            Ok(Some(LivePins { run, cpus: pin::pins(&found)? }))
+        };
+        read().map_err(|error: Error| HypervisorError::Pins {
+            domain: *domain,
+            source: cause(&error),
+        })
     }
 
     fn pin(

@@ -55,6 +55,15 @@ pub enum Validate {
 /// How many pages of each size are free on each node.
 pub type FreePages = BTreeMap<(NodeId, PageSize), u64>;
 
+/// Where the threads of a running domain may run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LivePins {
+    /// The domain's number, another one each time that it is started.
+    pub run: u32,
+    /// The CPUs of each vCPU, of each I/O thread, and of the emulator.
+    pub cpus: BTreeMap<Role, CpuSet>,
+}
+
 /// What vmtune asks of a hypervisor. Nothing here decides anything.
 pub trait Hypervisor {
     /// Returns the connection's URI as the hypervisor spells it.
@@ -97,6 +106,16 @@ pub trait Hypervisor {
         text: &str,
         validate: Validate,
     ) -> Result<(), HypervisorError>;
+
+    /// Returns where the threads of a domain may run; `None` where it does
+    /// not run. A thread without a pin has the CPUs that it may use then.
+    ///
+    /// # Errors
+    /// When there is no such domain, or it may not be read.
+    fn pins(
+        &self,
+        domain: &DomainUuid,
+    ) -> Result<Option<LivePins>, HypervisorError>;
 
     /// Moves a thread of a running domain to these CPUs, until it stops. All
     /// but vCPUs and I/O threads move together, as the emulator's.

@@ -1,14 +1,14 @@
-//! A hypervisor that keeps its definitions in a folder, so that they outlive
-//! a process that is killed.
+//! A hypervisor that keeps its definitions in a folder, and the pins of VMs
+//! that run, so that they outlive a process that is killed.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use vmtune::base::{CpuSet, DomainName, DomainUuid, NodeId, PageSize};
+use vmtune::base::{CpuSet, DomainName, DomainUuid, NodeId, PageSize, VcpuId};
 use vmtune::hypervisor::{
     Cause, CauseKind, DomainInfo, FreePages, Hypervisor, HypervisorError,
-    Validate,
+    LivePins, Validate,
 };
 use vmtune::model::facts::HypervisorFacts;
 use vmtune::model::{Fact, Role};
@@ -26,6 +26,23 @@ impl Disk {
     fn file(&self, name: &DomainName) -> PathBuf {
         self.folder.join(format!("{name}.xml"))
     }
+
+    /// Where the pins of a VM are while it runs, a line each.
+    fn run(&self, domain: &DomainUuid) -> PathBuf {
+        self.folder.with_file_name(format!("run-{domain}"))
+    }
+}
+
+/// Returns the thread and the CPUs of a line: `vcpu 0 4-5`.
+fn pin(line: &str) -> (Role, CpuSet) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let number = || words[1].parse().unwrap();
+    let thread = match words[0] {
+        "vcpu" => Role::Vcpu(VcpuId(number())),
+        "iothread" => Role::IoThread(number()),
+        _ => Role::Emulator,
+    };
+    (thread, words[words.len() - 1].parse().unwrap())
 }
 
 /// Does what libvirt does to comments.
@@ -53,12 +70,13 @@ impl Hypervisor for Disk {
         let info = |name: &String| {
             let text = fs::read_to_string(self.folder.join(name)).unwrap();
             let uuid = text.split("<uuid>").nth(1).unwrap();
-            let uuid = uuid.split('<').next().unwrap();
+            let uuid = uuid.split('<').next().unwrap().parse().unwrap();
+            let running = self.run(&uuid).exists();
             DomainInfo {
                 name: name.strip_suffix(".xml").unwrap().parse().unwrap(),
-                uuid: uuid.parse().unwrap(),
-                id: None,
-                running: false,
+                uuid,
+                id: running.then_some(1),
+                running,
                 persistent: true,
             }
         };
@@ -102,18 +120,33 @@ impl Hypervisor for Disk {
         Ok(())
     }
 
-    /// Its VMs never run.
+    fn pins(
+        &self,
+        domain: &DomainUuid,
+    ) -> Result<Option<LivePins>, HypervisorError> {
+        let text = fs::read_to_string(self.run(domain)).ok();
+        let pins = |text: String| text.lines().map(pin).collect();
+        Ok(text.map(|text| LivePins { run: 1, cpus: pins(text) }))
+    }
+
     fn pin(
         &self,
         domain: &DomainUuid,
         role: Role,
-        _: &CpuSet,
+        cpus: &CpuSet,
     ) -> Result<(), HypervisorError> {
-        Err(HypervisorError::Pin {
-            domain: *domain,
-            thread: role.to_string(),
-            source: Cause::new(CauseKind::Other, "it does not run"),
-        })
+        let text = fs::read_to_string(self.run(domain)).unwrap();
+        let moved = |line: &str| match pin(line) {
+            (thread, _) if thread == role => {
+                let (thread, _) = line.rsplit_once(' ').unwrap();
+                format!("{thread} {cpus}\n")
+            }
+            _ => format!("{line}\n"),
+        };
+        let new = self.folder.with_extension("new");
+        fs::write(&new, text.lines().map(moved).collect::<String>()).unwrap();
+        fs::rename(&new, self.run(domain)).unwrap();
+        Ok(())
     }
 
     fn free_pages(

@@ -13,7 +13,7 @@ use vmtune::base::{
 };
 use vmtune::hypervisor::{
     Cause, CauseKind, DomainInfo, FreePages, Hypervisor, HypervisorError,
-    Validate,
+    LivePins, Validate,
 };
 use vmtune::model::facts::HypervisorFacts;
 use vmtune::model::{Footing, Program, Role, Standing};
@@ -162,6 +162,17 @@ impl Hypervisor for FaultyHypervisor<'_> {
         };
         let define = || self.inner.define(domain, text, validate);
         self.events.change(failed, define)
+    }
+
+    fn pins(
+        &self,
+        domain: &DomainUuid,
+    ) -> Result<Option<LivePins>, HypervisorError> {
+        let failed = |text| HypervisorError::Pins {
+            domain: *domain,
+            source: cause(text),
+        };
+        self.events.call(failed, || self.inner.pins(domain))
     }
 
     fn pin(

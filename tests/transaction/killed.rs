@@ -8,7 +8,7 @@ use vmtune::apply::ApplyError;
 use crate::child::{Deed, killed, whole};
 use crate::disk::Disk;
 use crate::fault::Fault;
-use crate::scene::{STEPS, Scene, clean, definitions};
+use crate::scene::{ALL, MOVES, STEPS, Scene, clean, definitions};
 
 fn disk(scene: &Scene) -> Disk {
     Disk::at(scene.path().join("vms"))
@@ -32,10 +32,10 @@ fn a_kill_anywhere_is_recovered_from() {
     let start = all(&scene);
     let moments = whole(scene.path(), Deed::Apply);
     let (finish, lines) = (all(&scene), scene.journal_lines());
-    // Two at each end of a step and two around its change, and the end.
-    assert_eq!(moments, 4 * STEPS + 1);
+    // One at each end of a step and two around each change, and the end.
+    assert_eq!(moments, 2 * ALL + 2 * (STEPS + MOVES) + 1);
     // A header, two records a step, and the end.
-    assert_eq!(lines, 2 * STEPS + 2);
+    assert_eq!(lines, 2 * ALL + 2);
     assert!(start != finish);
 
     let mut seen = BTreeSet::new();
@@ -52,7 +52,7 @@ fn a_kill_anywhere_is_recovered_from() {
         match scene.resume(&disk(&scene), Fault::None) {
             Ok(outcome) => {
                 assert!(clean(&outcome), "moment {at}: {outcome:?}");
-                assert_eq!(outcome.steps.len(), STEPS, "moment {at}");
+                assert_eq!(outcome.steps.len(), ALL, "moment {at}");
             }
             Err(ApplyError::NothingToResume) => {
                 assert_eq!(at, moments - 1, "it had ended");
@@ -68,7 +68,7 @@ fn a_kill_anywhere_is_recovered_from() {
     assert_eq!(seen, (1..=lines).collect(), "each record was the last once");
     assert_eq!((back, on), (moments, moments));
     eprintln!(
-        "{STEPS} steps, {lines} records: {back} kills rolled back, {on} resumed"
+        "{ALL} steps, {lines} records: {back} kills rolled back, {on} resumed"
     );
 }
 
@@ -91,9 +91,9 @@ fn a_kill_anywhere_in_a_rollback_is_recovered_from() {
     let lines = scene.journal_lines();
     assert_eq!(all(&scene), start);
     // Two around each change, and the end.
-    assert_eq!(moments, 2 * STEPS + 1);
+    assert_eq!(moments, 2 * (STEPS + MOVES) + 1);
     // That it begins, one record a step, and the end.
-    assert_eq!(lines - before, STEPS + 2);
+    assert_eq!(lines - before, ALL + 2);
 
     let mut seen = BTreeSet::new();
     let mut recovered = 0;
@@ -131,5 +131,5 @@ fn a_kill_anywhere_in_a_rollback_is_recovered_from() {
     let between = before + 1..=lines;
     assert_eq!(seen, between.collect(), "each record was the last once");
     assert_eq!(recovered, 2 * (moments + 1));
-    eprintln!("{STEPS} steps: {recovered} kills of a rollback recovered from");
+    eprintln!("{ALL} steps: {recovered} kills of a rollback recovered from");
 }

@@ -7,7 +7,7 @@ use vmtune::apply::{ApplyError, StepError};
 
 use crate::disk::Disk;
 use crate::fault::Fault;
-use crate::scene::{STEPS, Scene, clean, definitions};
+use crate::scene::{ALL, Scene, clean, definitions};
 
 /// The limit counts for the whole process, so it gets its own. A shell starts
 /// it, and lets a write fail where the kernel would end the process.
@@ -23,7 +23,7 @@ fn a_full_disk_leaves_the_start_state() {
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{error}");
-    assert!(text.contains(&format!("{} limits", 2 * STEPS + 2)), "{text}");
+    assert!(text.contains(&format!("{} limits", 2 * ALL + 2)), "{text}");
 }
 
 fn limit(bytes: u64) {

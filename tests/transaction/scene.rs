@@ -93,6 +93,26 @@ pub(crate) const VMS: [&str; 4] = ["vm1", "vm2", "vm3", "vm4"];
 /// Files, programs, values, definitions.
 pub(crate) const STEPS: usize = 8 + 3 + 8 + 4;
 
+/// How the VMs run whose threads are moved, where VMs can run: pins, a line
+/// each.
+pub(crate) const RUNS: [(&str, &str); 2] = [
+    ("vm1", "vcpu 0 0-3\niothread 1 0-3\nemulator 0-3\n"),
+    ("vm3", "vcpu 0 2\nemulator 0-3\n"),
+];
+
+/// The same where VMs run, each with its threads in one step.
+pub(crate) const ALL: usize = STEPS + RUNS.len();
+
+/// How many threads are moved.
+pub(crate) const MOVES: usize = 3 + 2;
+
+/// The pins of each VM, where it has such a thread.
+const PINS: [(&str, &str); 3] = [
+    ("/domain/cputune/vcpupin[@vcpu='0']/@cpuset", "1"),
+    ("/domain/cputune/emulatorpin/@cpuset", "0"),
+    ("/domain/cputune/iothreadpin[@iothread='1']/@cpuset", "0"),
+];
+
 /// The folders of one test.
 pub(crate) struct Scene {
     temp: Option<TempDir>,
@@ -155,6 +175,10 @@ impl Scene {
         for (name, n) in VMS.into_iter().zip(1..) {
             let text = definition(name, n);
             fs::write(path.join(format!("vms/{name}.xml")), text).unwrap();
+            let run = RUNS.iter().find(|(of, _)| *of == name);
+            for (_, pins) in run {
+                fs::write(path.join(format!("run-{}", uuid(n))), pins).unwrap();
+            }
         }
     }
 
@@ -257,13 +281,16 @@ pub(crate) fn clean(outcome: &Outcome) -> bool {
     outcome.failed.is_none() && outcome.rollback_failures.is_empty()
 }
 
-/// Returns all definitions.
+/// Returns all definitions, and the threads of VMs that run.
 pub(crate) fn definitions(
     hypervisor: &dyn Hypervisor,
 ) -> BTreeMap<String, String> {
-    let text = |uuid: &DomainUuid| hypervisor.inactive_definition(uuid);
+    let text = |uuid: &DomainUuid| {
+        let text = hypervisor.inactive_definition(uuid).unwrap();
+        format!("{text}{:?}", hypervisor.pins(uuid).unwrap())
+    };
     let all = hypervisor.domains().unwrap().into_iter();
-    all.map(|info| (info.name.to_string(), text(&info.uuid).unwrap())).collect()
+    all.map(|info| (info.name.to_string(), text(&info.uuid))).collect()
 }
 
 /// Returns all that is below a folder, by its path there.
@@ -298,7 +325,7 @@ pub(crate) fn definition(name: &str, n: u32) -> String {
     format!(
         "<domain type='test'>
   <name>{name}</name>
-  <uuid>{n:08x}-0000-4000-8000-000000000000</uuid>
+  <uuid>{}</uuid>
   <memory unit='KiB'>65536</memory>
   <vcpu placement='static'>1</vcpu>
   <os>
@@ -308,8 +335,13 @@ pub(crate) fn definition(name: &str, n: u32) -> String {
     <graphics type='vnc' passwd='é-key'/>
   </devices>
 </domain>
-"
+",
+        uuid(n)
     )
+}
+
+fn uuid(n: u32) -> String {
+    format!("{n:08x}-0000-4000-8000-000000000000")
 }
 
 /// Makes the plan for the VMs as they are now.
@@ -329,9 +361,14 @@ pub(crate) fn plan(hypervisor: &dyn Hypervisor) -> Plan {
     };
     for info in hypervisor.domains().unwrap() {
         let text = hypervisor.inactive_definition(&info.uuid).unwrap();
-        let pin = "/domain/cputune/vcpupin[@vcpu='0']/@cpuset";
-        let vm = Some(info.name.to_string());
-        plan.changes.push(change(pin, vm, None, Some("1")));
+        let pins = hypervisor.pins(&info.uuid).unwrap();
+        let runs = pins.map_or(1, |pins| pins.cpus.len());
+        for (pin, cpus) in &PINS[..runs] {
+            let vm = Some(info.name.to_string());
+            let change = change(pin, vm, None, Some(*cpus));
+            let stage = if info.running { Stage::Now } else { change.stage };
+            plan.changes.push(Change { stage, ..change });
+        }
         plan.vms.push(VmPlan {
             name: info.name,
             uuid: Some(info.uuid),

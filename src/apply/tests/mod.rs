@@ -5,6 +5,8 @@ mod confirm;
 mod cut;
 mod faults;
 mod host;
+mod live;
+mod note;
 mod reboot;
 mod stale;
 

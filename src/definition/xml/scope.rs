@@ -6,8 +6,9 @@ use std::collections::HashMap;
 /// libvirt's namespace for what it hands to QEMU.
 pub const QEMU_URI: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 
-/// Our own namespace, for what we leave in a definition's metadata.
-pub const VMTUNE_URI: &str = "https://vmtune.dev/xmlns/domain/1";
+/// Our own namespace, for what we leave in a definition's metadata. It is a
+/// name and no address: nobody has to keep a page there.
+pub const VMTUNE_URI: &str = "urn:vmtune:domain:1";
 
 const XML_URI: &str = "http://www.w3.org/XML/1998/namespace";
 const XMLNS_URI: &str = "http://www.w3.org/2000/xmlns/";

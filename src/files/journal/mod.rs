@@ -217,9 +217,29 @@ impl Journal {
         _lock: &Lock,
         header: &Header,
     ) -> Result<Writer, JournalError> {
+        Writer::begin(&self.folder, self.next_id()?, header)
+    }
+
+    /// Returns the number that a transaction would get, and makes no folder
+    /// where there is none.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn next_in(state: &StateDir) -> Result<TransactionId, JournalError> {
+        let names = state.root.names().map_err(reading)?;
+        if names.iter().any(|name| name == FOLDER) {
+            return Self::open(state)?.next_id();
+        }
+        Ok(TransactionId(1))
+    }
+
+    /// Returns the number that a transaction gets that begins now.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn next_id(&self) -> Result<TransactionId, JournalError> {
         let last = self.ids()?.last().map_or(0, |id| id.0);
-        let id = TransactionId(last.saturating_add(1));
-        Writer::begin(&self.folder, id, header)
+        Ok(TransactionId(last.saturating_add(1)))
     }
 
     /// Opens a transaction to write on.

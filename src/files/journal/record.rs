@@ -4,10 +4,11 @@
 //! itself, so that no byte of a file can change unseen.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Digest;
+use crate::base::{Digest, DomainUuid};
 use crate::model::{Footing, Place, Plan};
 
 /// The version of the form that this program writes.
@@ -28,6 +29,10 @@ pub struct Header {
     /// The places of the plan that were as planned already.
     #[serde(default)]
     pub already_so: Vec<Place>,
+    /// What stood at the places of VMs that ran; without a record of a change
+    /// nothing else would tell what was there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub live: BTreeMap<DomainUuid, String>,
 }
 
 /// How a transaction ended.

@@ -9,6 +9,8 @@ use super::*;
 use crate::base::{CpuSet, Digest};
 use crate::model::{FileAccess, Footing, Plan, Program, Service};
 
+const UUID: &str = "c7a5fdbd-edaf-9455-926a-d65c16db1809";
+
 struct Bench {
     temp: tempfile::TempDir,
     journal: Journal,
@@ -61,6 +63,7 @@ fn header() -> Header {
         },
         boot: Some("3a0d".into()),
         already_so: vec![],
+        live: [(UUID.parse().unwrap(), "run 1\n".to_owned())].into(),
     }
 }
 
@@ -68,7 +71,7 @@ fn step() -> Step {
     Step {
         place: Place::Definition {
             name: "vm1".parse().unwrap(),
-            uuid: "c7a5fdbd-edaf-9455-926a-d65c16db1809".parse().unwrap(),
+            uuid: UUID.parse().unwrap(),
         },
         former: Some("<former>\n  é\n</former>".into()),
         footing: Footing::default(),
@@ -273,7 +276,8 @@ fn the_first_form_is_read_and_written_on() {
         // The last line was cut off by a crash.
         fs::write(bench.path(1), text + "\n{\"record\":\"fini").unwrap();
         let read = bench.journal.read(TransactionId(1)).unwrap();
-        assert_eq!(read.header, Header { boot: None, ..header() });
+        let live = [].into();
+        assert_eq!(read.header, Header { boot: None, live, ..header() });
         assert_eq!((&read.steps, read.status), (&steps, status));
 
         // To be written on, it is written anew, and says the same.
