@@ -218,6 +218,10 @@ impl Undo {
         let Some(left) = step.left() else {
             return cut_off(step, current);
         };
+        // Of threads some can be back already: undoing was cut off.
+        if is_on_the_way(step, left, current) {
+            return None;
+        }
         deviation(place, left, current)
     }
 }
@@ -244,12 +248,27 @@ fn cut_off(step: &Step, current: &Option<String>) -> Option<Deviation> {
         {
             None
         }
-        (Deviation::Threads(_), Some(former), Some(written), Some(current))
-            if live::is_between(current, former, written) =>
+        (Deviation::Threads(_), ..)
+            if is_on_the_way(step, &step.written, current) =>
         {
             None
         }
         (how, ..) => Some(how),
+    }
+}
+
+/// Returns whether each thread of a VM is where it was before a step, or
+/// where this text has it.
+fn is_on_the_way(
+    step: &Step,
+    text: &Option<String>,
+    current: &Option<String>,
+) -> bool {
+    match (&step.place, &step.former, text, current) {
+        (Place::Live { .. }, Some(former), Some(text), Some(current)) => {
+            live::is_between(current, former, text)
+        }
+        _ => false,
     }
 }
 

@@ -176,7 +176,7 @@ impl Scene {
             let text = definition(name, n);
             fs::write(path.join(format!("vms/{name}.xml")), text).unwrap();
             let run = RUNS.iter().find(|(of, _)| *of == name);
-            for (_, pins) in run {
+            if let Some((_, pins)) = run {
                 fs::write(path.join(format!("run-{}", uuid(n))), pins).unwrap();
             }
         }
