@@ -126,7 +126,7 @@ pub enum StepResult {
 
 impl StepResult {
     /// A change of which nothing more is to be said.
-    const CHANGED: Self =
+    pub(crate) const CHANGED: Self =
         Self::Changed { normalised: Vec::new(), comments_lost: 0 };
 }
 

@@ -177,3 +177,75 @@ fn failed(outcome: &Outcome, doing: &str) -> CliError {
         left.join("; ")
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::apply::{Difference, DifferenceKind};
+
+    #[test]
+    fn what_libvirt_made_of_a_definition_is_said() {
+        let place = Place::Definition {
+            name: "vm1".parse().unwrap(),
+            uuid: "c7a5fdbd-edaf-9455-926a-d65c16db1809".parse().unwrap(),
+        };
+        let path = "/domain/vcpu/@cpuset".to_owned();
+        let kind = DifferenceKind::Other;
+        let normalised = vec![Difference { path, kind }];
+        let result = StepResult::Changed { normalised, comments_lost: 2 };
+        let took = Duration::from_millis(3);
+        let one = StepReport { place, stage: Stage::VmStart, result, took };
+        let show = |verbose| {
+            let mut page = Page::new(80);
+            step(&mut page, &one, verbose);
+            anstream::adapter::strip_str(&page.into_text()).to_string()
+        };
+        insta::assert_snapshot!(show(false), @"
+        vm1: defined (3 ms)
+          libvirt has dropped 2 comments; `vmtune rollback` brings back what libvirt
+          had
+          libvirt wrote 1 place its own way (-v)
+        ");
+        insta::assert_snapshot!(show(true), @"
+        vm1: defined (3 ms)
+          libvirt has dropped 2 comments; `vmtune rollback` brings back what libvirt
+          had
+          libvirt    /domain/vcpu/@cpuset differs
+        ");
+    }
+
+    #[test]
+    fn a_run_that_has_ended_is_said() {
+        let place = Place::Live {
+            name: "vm1".parse().unwrap(),
+            uuid: "c7a5fdbd-edaf-9455-926a-d65c16db1809".parse().unwrap(),
+        };
+        let show = |write: &dyn Fn(&mut Page)| {
+            let mut page = Page::new(80);
+            write(&mut page);
+            anstream::adapter::strip_str(&page.into_text()).to_string()
+        };
+        let kernel = Place::Kernel("/sys/kernel/mm/ksm/run".parse().unwrap());
+        let undone = show(&|page| {
+            page.flow("", "  ", &gone(&place));
+            page.flow("", "  ", &gone(&kernel));
+        });
+        insta::assert_snapshot!(undone, @"
+        vm1, which runs: has stopped since, or was started anew; nothing to undo
+        /sys/kernel/mm/ksm/run: went with the last boot; nothing to undo
+        ");
+        let done = show(&|page| {
+            for result in [StepResult::CHANGED, StepResult::Gone] {
+                let (place, stage) = (place.clone(), Stage::Now);
+                let took = Duration::ZERO;
+                step(page, &StepReport { place, stage, result, took }, false);
+            }
+        });
+        insta::assert_snapshot!(done, @"
+        vm1, which runs: threads moved (0 ms)
+        vm1, which runs: has stopped, or was started anew; nothing to change
+        ");
+    }
+}

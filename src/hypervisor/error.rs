@@ -177,10 +177,11 @@ impl HypervisorError {
             Self::Name { .. } => {
                 return Some("rename it with `virsh domrename`".into());
             }
-            // The kernel's word: such a CPU is an isolated partition's, or it
-            // is not there.
+            // The kernel's no, in libvirt's words.
             Self::Pin { source, .. }
-                if source.message.contains("Invalid argument") =>
+                if ["cpuset", "affinity", "Invalid argument"]
+                    .iter()
+                    .any(|word| source.message.contains(word)) =>
             {
                 return Some(
                     "the kernel does not let the thread onto these CPUs: are \

@@ -17,6 +17,7 @@ mod daemon;
 mod fault;
 mod host;
 mod killed;
+mod live;
 mod node;
 mod plans;
 #[path = "../transaction/scene.rs"]

@@ -114,6 +114,42 @@ fn a_plan_is_applied_and_undone_byte_for_byte() {
     assert_eq!(node.definition(), before);
 }
 
+/// libvirt drops comments, but for those in others' metadata, and spells
+/// what it takes in its own way.
+#[test]
+fn what_libvirt_makes_of_a_text_is_said() {
+    let node = Node::new();
+    let name = "vm1".parse().unwrap();
+    let others = "<o:a xmlns:o='urn:o' x='1'><!-- kept --><o:b/></o:a>";
+    let metadata = format!("<metadata>{others}</metadata><memory");
+    let text = VM.replace("<memory", &metadata);
+    node.libvirt.define(&name, &text, Validate::Schema).unwrap();
+    let before = node.definition();
+    assert!(!before.contains("the first"), "{before}");
+    let pin = ("/domain/cputune/vcpupin[@vcpu='0']/@cpuset", Some("3,2"));
+    let plan = plan(&node.libvirt, "vm1", &[pin]);
+    let outcome = apply(&plan, None, &node.machine()).unwrap();
+    let StepResult::Changed { normalised, comments_lost } =
+        &outcome.steps[0].result
+    else {
+        panic!("{outcome:?}");
+    };
+    let normalised: Vec<_> =
+        normalised.iter().map(ToString::to_string).collect();
+    let differs = "/domain/cputune/vcpupin/@cpuset differs";
+    assert_eq!((normalised, *comments_lost), (vec![differs.to_owned()], 0));
+    let after = node.definition();
+    let note = "<vmtune:tuned xmlns:vmtune=\"urn:vmtune:domain:1\" \
+                transaction=\"tx-000001\" preset=\"balanced\" plan=";
+    assert!(after.contains(note), "{after}");
+    for kept in ["<!-- kept -->", "<o:b/>", "x=\"1\""] {
+        assert!(after.contains(kept), "{kept} in {after}");
+    }
+    let outcome = rollback(None, false, &node.machine()).unwrap();
+    assert!(outcome.rollback_failures.is_empty());
+    assert_eq!(node.definition(), before);
+}
+
 #[test]
 fn what_the_schema_refuses_is_refused_and_undone() {
     let node = Node::new();
