@@ -2,12 +2,12 @@
 
 use super::deviation::{Deviation, missed, show};
 use super::{Miss, Moved};
-use crate::base::{DomainName, HostPath};
+use crate::base::{CpuSet, DomainName, HostPath};
 use crate::definition::xml::{EditError, XmlError};
 use crate::files::LockError;
 use crate::files::journal::{JournalError, TransactionId};
 use crate::hypervisor::HypervisorError;
-use crate::model::Place;
+use crate::model::{Place, Role};
 use crate::system::SystemError;
 
 /// Why nothing was done. Nothing was touched.
@@ -280,6 +280,17 @@ pub enum StepError {
         /// What is there.
         found: Option<String>,
     },
+    /// A thread would get a CPU of a partition that it is not in.
+    #[error(
+        "CPUs {cpus} are an isolated partition's, and giving them to {thread} \
+         would break it"
+    )]
+    Partition {
+        /// The thread.
+        thread: Role,
+        /// The CPUs.
+        cpus: CpuSet,
+    },
     /// libvirt has other CPUs for the threads than those that were set.
     #[error("the threads were moved, and are elsewhere now: {0}")]
     NotPinned(Deviation),
@@ -298,6 +309,9 @@ impl StepError {
         match self {
             Self::Hypervisor(error) => error.hint(),
             Self::System(error) => error.hint(),
+            Self::Partition { .. } => {
+                Some("undo the partition first (docs/isolation.md)".into())
+            }
             _ => None,
         }
     }

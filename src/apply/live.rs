@@ -91,17 +91,27 @@ pub(super) fn changed(text: &str, changes: &[&Change]) -> String {
     self::text(&pins)
 }
 
-/// Moves the threads that are elsewhere than a text says.
+/// Moves the threads that are elsewhere than a text says; none where one
+/// would break a partition. `isolated` are the CPUs of partitions.
 pub(super) fn put(
     hypervisor: &dyn Hypervisor,
     uuid: &DomainUuid,
     text: &str,
+    isolated: &CpuSet,
 ) -> Result<(), StepError> {
-    let now = hypervisor.pins(uuid)?.unwrap_or_default();
-    for (thread, cpus) in read(text).cpus {
-        if now.cpus.get(&thread) != Some(&cpus) {
-            hypervisor.pin(uuid, thread, &cpus)?;
+    let now = hypervisor.pins(uuid)?.unwrap_or_default().cpus;
+    let mut moves = read(text).cpus;
+    moves.retain(|thread, cpus| now.get(thread) != Some(cpus));
+    // The kernel lets a thread from outside in, and gives up the partition.
+    for (thread, cpus) in &moves {
+        let outside = now.get(thread).is_some_and(|is| !is.is_subset(isolated));
+        let cpus = cpus.intersection(isolated);
+        if outside && !cpus.is_empty() {
+            return Err(StepError::Partition { thread: *thread, cpus });
         }
+    }
+    for (thread, cpus) in moves {
+        hypervisor.pin(uuid, thread, &cpus)?;
     }
     Ok(())
 }

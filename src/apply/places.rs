@@ -1,15 +1,18 @@
 //! Reading and writing places, whatever their kind.
 
 use super::{StepError, live};
-use crate::base::HostPath;
+use crate::base::{CpuSet, HostPath};
 use crate::files::journal::Header;
-use crate::hypervisor::{Hypervisor, HypervisorError, Validate};
+use crate::hypervisor::{Hypervisor, HypervisorError, Validate, is_remote};
 use crate::model::{Footing, Place, Standing};
 use crate::system::{System, SystemError};
 
 /// Where the kernel says since when it runs, so to speak: another number
 /// after each boot.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The CPUs of isolated partitions, where the kernel has partitions.
+const ISOLATED: &str = "/sys/fs/cgroup/cpuset.cpus.isolated";
 
 /// Whose places are read and written.
 #[derive(Clone, Copy)]
@@ -67,7 +70,8 @@ impl Places<'_> {
                 self.system.set_value(path, text)?;
             }
             (Place::Live { uuid, .. }, Some(text)) => {
-                live::put(self.hypervisor, uuid, text)?;
+                let isolated = self.isolated()?;
+                live::put(self.hypervisor, uuid, text, &isolated)?;
             }
             // The journal holds no such step, and no plan leads to one.
             (
@@ -78,6 +82,19 @@ impl Places<'_> {
             ) => {}
         }
         Ok(())
+    }
+
+    /// Returns the CPUs of isolated partitions of this machine.
+    fn isolated(&self) -> Result<CpuSet, SystemError> {
+        if is_remote(self.hypervisor.uri()) {
+            return Ok(CpuSet::new());
+        }
+        let read = ISOLATED.parse().map(|path| self.system.value(&path));
+        Ok(match read {
+            Ok(Err(error)) if error.is_not_there() => CpuSet::new(),
+            Ok(value) => value?.trim().parse().unwrap_or_default(),
+            Err(_) => CpuSet::new(),
+        })
     }
 
     /// Returns the kernel's number for the time since the host was booted.

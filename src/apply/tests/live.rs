@@ -163,6 +163,35 @@ fn a_thread_that_is_not_let_onto_its_cpus_takes_all_back() {
     }
 }
 
+/// The emulator's threads are where no partition is, and had its CPUs before.
+#[test]
+fn a_partition_that_was_made_since_is_not_broken() {
+    let bench = bench();
+    let _ = bench.apply().unwrap();
+    let isolated = path("/sys/fs/cgroup/cpuset.cpus.isolated");
+    bench.system.put_value(&isolated, "4-5\n");
+    let outcome = bench.rollback(false).unwrap();
+    let [left] = &outcome.rollback_failures[..] else { panic!("{outcome:?}") };
+    assert_eq!(
+        left.in_short(),
+        "vm1, which runs: CPUs 4-5 are an isolated partition's, and giving \
+         them to vCPU 0 would break it"
+    );
+    assert!(left.error.hint().unwrap().contains("undo the partition"));
+    assert_eq!(runs_by(&bench), live("1", "0"));
+    // Without the partition the rest can be done.
+    bench.system.put_value(&isolated, "\n");
+    let outcome = bench.rollback(false).unwrap();
+    assert!(outcome.rollback_failures.is_empty(), "{outcome:?}");
+    assert_eq!(runs_by(&bench), live("0-7", "0-7"));
+    // Threads that are inside may be moved there.
+    let inside = self::bench();
+    inside.fake.start(&vm(), 3, live("0-1", "0-1"));
+    inside.system.put_value(&isolated, "0-1\n");
+    let outcome = inside.apply().unwrap();
+    assert!(outcome.failed.is_none(), "{outcome:?}");
+}
+
 #[test]
 fn a_vm_that_stops_in_the_middle_is_left_to_its_definition() {
     let bench = bench();
