@@ -10,9 +10,12 @@
 use std::collections::BTreeMap;
 
 use super::StepError;
-use crate::base::{CpuSet, DomainUuid, Leaf, Predicate, VcpuId, XmlPath};
+use crate::base::{
+    CpuSet, DomainName, DomainUuid, Leaf, Predicate, VcpuId, XmlPath,
+};
+use crate::definition;
 use crate::hypervisor::{Hypervisor, LivePins};
-use crate::model::{Change, Role, Stage, Target};
+use crate::model::{Change, Plan, Role, Stage, Target};
 
 /// Returns the thread that a change moves while the VM runs; `None` for one
 /// that waits for the VM to start.
@@ -74,6 +77,16 @@ fn read(text: &str) -> LivePins {
         pins.cpus.extend(pin);
     }
     pins
+}
+
+/// Returns whether a run, by its definition, has its memory where the plan
+/// has it; a plan that places nothing does not say.
+pub(super) fn fits(plan: &Plan, vm: &DomainName, run: &str) -> bool {
+    let mut planned = plan.vms.iter().filter(|one| one.name == *vm);
+    let placement = planned.find_map(|one| one.placement.as_ref());
+    placement.is_none_or(|placement| {
+        definition::read(run).is_ok_and(|run| placement.has_memory_of(&run))
+    })
 }
 
 /// Returns the text with these changes made. A thread that the run does not

@@ -153,11 +153,16 @@ pub(super) fn look<'p>(
             (one.to.clone(), compare(one, found, same))
         }
         // The plan says nothing of how the threads were: others may move
-        // them at any time, and what was there is in the journal.
-        Place::Live { .. } => {
+        // them at any time, and what was there is in the journal. But a run
+        // that has its memory elsewhere is not the one that was planned for.
+        Place::Live { name, uuid } => {
             let text = former.as_deref();
             let to = text.map(|text| live::changed(text, &group.changes));
-            (to, Vec::new())
+            let run = places.hypervisor.live_definition(uuid)?;
+            let fits = run.is_none_or(|run| live::fits(plan, name, &run));
+            let place = group.place.to_string();
+            let moved = Moved { place, values: None };
+            (to, if fits { Vec::new() } else { vec![moved] })
         }
         Place::Program(_) => (None, Vec::new()),
     };

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Change;
+use super::domain::Domain;
 use super::facts::BootLoader;
 use crate::base::{
     Bytes, CellId, CpuSet, Digest, DomainName, DomainUuid, NodeId, NodeSet,
@@ -165,6 +166,22 @@ impl VmPlacement {
     #[must_use]
     pub fn memory_nodes(&self) -> NodeSet {
         self.cells.iter().map(|cell| cell.memory_node).collect()
+    }
+
+    /// Returns whether a VM that runs by this definition has its memory bound
+    /// to these nodes: then its threads can be moved there at once.
+    #[must_use]
+    pub fn has_memory_of(&self, live: &Domain) -> bool {
+        let bound = live.numatune.memory.as_ref().filter(|memory| {
+            matches!(memory.mode.as_deref(), None | Some("strict"))
+        });
+        self.cells.iter().all(|cell| {
+            let nodes = match live.numatune.memnodes.get(&cell.id) {
+                Some(own) => Some(&own.nodeset),
+                None => bound.and_then(|memory| memory.nodeset.as_ref()),
+            };
+            nodes.is_some_and(|nodes| *nodes == NodeSet::from(cell.memory_node))
+        })
     }
 
     /// Returns all CPUs that vCPUs run on.

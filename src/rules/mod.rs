@@ -10,9 +10,7 @@ mod host_fixture;
 #[cfg(test)]
 mod memory_fixture;
 
-use crate::base::{
-    CellId, CpuSet, HostPath, IdSet, NodeSet, PciAddress, XmlPath,
-};
+use crate::base::{CellId, CpuSet, HostPath, IdSet, PciAddress, XmlPath};
 use crate::model::domain::{BackingPage, Domain};
 use crate::model::facts::Facts;
 use crate::model::policy::{GuestIommu, Isolation, Level, Pages, Policy};
@@ -292,20 +290,7 @@ impl Context<'_> {
                 Role::IoThread(id) => live.iothreads.contains(&id),
                 Role::Vhost | Role::Emulator => true,
             };
-            let bound = live.numatune.memory.as_ref().filter(|memory| {
-                matches!(memory.mode.as_deref(), None | Some("strict"))
-            });
-            let cells = self.placement.cells.iter().all(|cell| {
-                let own = live.numatune.memnodes.get(&cell.id);
-                let nodes = match own {
-                    Some(own) => Some(&own.nodeset),
-                    None => bound.and_then(|memory| memory.nodeset.as_ref()),
-                };
-                nodes.is_some_and(|nodes| {
-                    *nodes == NodeSet::from(cell.memory_node)
-                })
-            });
-            there && cells
+            there && self.placement.has_memory_of(live)
         });
         if moves { Stage::Now } else { Stage::VmStart }
     }

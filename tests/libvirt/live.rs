@@ -133,13 +133,13 @@ fn threads_of_a_vm_that_runs_are_moved_and_back() {
     // A run that has ended takes with it what was done to it.
     assert_eq!(change(["1", "0", "0"]), moved);
     vm.stop();
-    assert_eq!(undo().gone, [place.clone()]);
+    assert_eq!(undo().gone, std::slice::from_ref(&place));
     vm.domain.create().unwrap();
     assert_eq!(change(["1", "0", "0"]), moved);
     vm.stop();
     vm.domain.create().unwrap();
     let threads = vm.threads();
-    assert_eq!(undo().gone, [place.clone()]);
+    assert_eq!(undo().gone, std::slice::from_ref(&place));
     assert_eq!(vm.threads(), threads);
 
     // One whose threads are where they shall be is left alone.

@@ -98,6 +98,42 @@ fn a_vm_that_does_not_run_has_no_threads_to_move() {
     assert_eq!(outcome.steps[0].stage, Stage::VmStart);
 }
 
+/// A run that began after the plan was made, by another definition.
+#[test]
+fn a_run_that_has_its_memory_elsewhere_is_not_the_planned_one() {
+    for (nodes, fits) in [("0", true), ("1", false), ("0-1", false)] {
+        let mut bench = bench();
+        let memory = 64 << 20;
+        let placement = serde_json::json!({
+            "name": "vm1", "exclusive": true, "vcpus": {"0": "1"},
+            "cells": [{
+                "id": 0, "vcpus": "0", "memory": memory, "node": 0,
+                "memory_node": 0,
+            }],
+            "threads": 1, "pages": null, "emulator": "0", "iothreads": {},
+            "reserved": "", "because": [],
+        });
+        let placement = serde_json::from_value(placement).unwrap();
+        bench.plan.vms[0].placement = Some(placement);
+        let tune = format!("<numatune><memory nodeset='{nodes}'/></numatune>");
+        let whole = bench.fake.inactive_definition(&vm()).unwrap();
+        let inner = live("0-7", "0-7").replace("<domain id='3'>", &tune);
+        let run = whole.replace("</domain>\n", &inner);
+        bench.fake.start(&vm(), 3, run);
+        let start = bench.fake.definitions();
+        match bench.apply() {
+            Ok(outcome) => assert!(fits && outcome.failed.is_none()),
+            Err(error) => {
+                let said = error.to_string();
+                let expected =
+                    "vm1, which runs changed since the plan was made";
+                assert_eq!((said.as_str(), fits), (expected, false));
+                assert_eq!(bench.fake.definitions(), start);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_run_that_has_ended_leaves_nothing_to_undo() {
     type End = fn(&Bench);
