@@ -83,9 +83,11 @@ const PLACES: [(&str, Option<&str>, Option<&str>); 18] = [
 ];
 
 /// What stands in files that are not just their place's value.
-const TEXTS: [(&str, &str); 2] = [
+const TEXTS: [(&str, &str); 3] = [
     ("etc/kernel/cmdline", "root=/dev/vda1 isolcpus=1 quiet\n"),
     ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
+    // No partition is in the way.
+    ("sys/fs/cgroup/cpuset.cpus.isolated", "\n"),
 ];
 
 pub(crate) const VMS: [&str; 4] = ["vm1", "vm2", "vm3", "vm4"];
