@@ -1,6 +1,6 @@
 //! The places that a plan changes, in the order in which they are changed:
-//! files, the programs that make them take effect, values of the kernel, and
-//! for each VM its definition and, where it runs, its threads.
+//! cpusets, files, the programs that make them take effect, other values of
+//! the kernel, and for each VM its definition and, where it runs, its threads.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,15 @@ pub(super) fn of_host(plan: &Plan) -> Result<Vec<Group<'_>>, ApplyError> {
                 return Err(ApplyError::Foreign { target });
             }
             let (stage, changes) = (change.stage, vec![change]);
-            groups.push(Group { place, stage, changes });
+            // systemd sets cpusets too, when it reads its units again: by
+            // then it has to be written down what was there.
+            let before =
+                |one: &&Group<'_>| !matches!(one.place, Place::File(_));
+            let at = match path.name() {
+                "cpuset.cpus" => groups.iter().take_while(before).count(),
+                _ => groups.len(),
+            };
+            groups.insert(at, Group { place, stage, changes });
         }
     }
     Ok(groups)

@@ -179,11 +179,12 @@ fn groups(
         );
         let file = (Target::File(drop_in(unit)), text);
         let group = (Target::Kernel(cpuset(unit)), list);
-        // The group first, so that what is undone last is the group.
+        // Both: systemd sets the group with the file, and leaves it limited
+        // when the file goes.
         for (target, to) in [group, file] {
             let there = match &target {
                 Target::Kernel(path) => match cx.setting(path) {
-                    // systemd gives the group a cpuset with the file.
+                    // What is not known cannot be put back.
                     None => continue,
                     there => there,
                 },

@@ -1,5 +1,7 @@
 //! The system that vmtune runs on, or a folder that stands for its root.
 
+mod cpuset;
+
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -22,6 +24,7 @@ use super::{System, SystemError};
 use crate::base::HostPath;
 use crate::files::atomic::{self, Access, WriteError, kind};
 use crate::model::{FileAccess, Footing, Program, Standing};
+use cpuset::is_cpuset;
 
 /// Largest file that is read: a thousand times a long drop-in.
 const MAX_FILE: u64 = 1 << 20;
@@ -243,11 +246,17 @@ impl System for Live {
     }
 
     fn value(&self, path: &HostPath) -> Result<String, SystemError> {
+        if is_cpuset(path) {
+            return self.cpuset(path);
+        }
         let text = self.raw_value(path)?;
         Ok(chosen(&text).map(str::to_owned).unwrap_or(text))
     }
 
     fn set_value(&self, path: &HostPath, to: &str) -> Result<(), SystemError> {
+        if is_cpuset(path) {
+            self.make_cpuset(path)?;
+        }
         let mut text = to.to_owned();
         let mut access = OFlag::O_WRONLY;
         if let Kind::Folder { .. } = self.kind {

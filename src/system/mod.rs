@@ -49,13 +49,15 @@ pub trait System {
     ) -> Result<(), SystemError>;
 
     /// Returns a value of the running kernel, without the end of its line; of
-    /// a list of choices the one that is chosen.
+    /// a list of choices the one that is chosen. A cgroup's `cpuset.cpus` that
+    /// names none, or is not there, is all CPUs that the group has.
     ///
     /// # Errors
     /// When there is no such value or it cannot be read.
     fn value(&self, path: &HostPath) -> Result<String, SystemError>;
 
-    /// Sets a value of the running kernel.
+    /// Sets a value of the running kernel. A cgroup gets its `cpuset.cpus`
+    /// where it has none.
     ///
     /// # Errors
     /// When the kernel refuses it.

@@ -100,6 +100,24 @@ fn places_of_all_kinds_are_changed_in_order_and_undone() {
     );
 }
 
+/// systemd sets a cpuset itself when it reads a drop-in. What was there has
+/// to be in the journal by then, also where vmtune is killed in between.
+#[test]
+fn cpusets_are_set_before_systemd_sets_them() {
+    let group = |unit: &str| format!("/sys/fs/cgroup/{unit}/cpuset.cpus");
+    let (system, init) = (group("system.slice"), group("init.scope"));
+    let bench = Bench::new(&[])
+        .with(KSM, Some("1"), Some("0"), Stage::Now)
+        .with(&system, Some("0-3"), Some("0-1"), Stage::Now)
+        .with(SLICE, None, Some("[Slice]\nAllowedCPUs=0-1\n"), Stage::Now)
+        .with(&init, Some("0-3"), Some("0-1"), Stage::Now);
+    let outcome = bench.apply().unwrap();
+    assert_eq!(
+        places(&outcome),
+        [&*system, &init, SLICE, "systemctl daemon-reload", KSM]
+    );
+}
+
 #[test]
 fn a_program_runs_only_where_one_of_its_files_changes() {
     let bench = bench();

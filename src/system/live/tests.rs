@@ -234,6 +234,31 @@ fn a_value_is_the_word_that_is_chosen() {
 }
 
 #[test]
+fn a_group_has_all_cpus_until_it_is_given_some() {
+    const GROUP: &str = "/sys/fs/cgroup/system.slice";
+    let cpus = at(&format!("{GROUP}/cpuset.cpus"));
+    let mut files = vec![
+        ("/sys/devices/system/cpu/online", "0-3\n"),
+        ("/sys/fs/cgroup/cgroup.subtree_control", "memory pids\n"),
+    ];
+    let bench = Bench::new(&files);
+    assert_eq!(bench.live.value(&cpus).unwrap(), "0-3");
+    // The kernel would make the file now.
+    assert!(bench.live.set_value(&cpus, "0-1").unwrap_err().is_not_there());
+    let control = at("/sys/fs/cgroup/cgroup.subtree_control");
+    assert_eq!(bench.live.value(&control).unwrap(), "+cpuset");
+
+    let own = format!("{GROUP}/cpuset.cpus");
+    let effective = format!("{own}.effective");
+    files.extend([(&*own, "\n"), (&*effective, "0-2\n")]);
+    let bench = Bench::new(&files);
+    assert_eq!(bench.live.value(&cpus).unwrap(), "0-2");
+    bench.live.set_value(&cpus, "0-1").unwrap();
+    assert_eq!(bench.live.value(&cpus).unwrap(), "0-1");
+    assert_eq!(bench.live.value(&control).unwrap(), "memory pids");
+}
+
+#[test]
 fn the_kernels_links_are_its_own() {
     let live = Live::host().unwrap();
     // /sys/class holds links into /sys/devices.
