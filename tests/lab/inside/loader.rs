@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use super::{Lab, get};
 
 /// Where update-grub writes.
-const MENU: &str = "/boot/grub/grub.cfg";
+pub(crate) const MENU: &str = "/boot/grub/grub.cfg";
 
 /// As Debian's installer leaves it.
 const GRUB_DEFAULTS: &str = "GRUB_DEFAULT=0

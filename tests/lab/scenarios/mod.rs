@@ -2,6 +2,7 @@
 
 use crate::scenario::Scenario;
 
+mod apply;
 mod cgroups;
 mod nested;
 mod ovs;
@@ -11,12 +12,13 @@ mod reboot;
 mod sriov;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 7] = [
+pub(crate) const SCENARIOS: [&Scenario; 8] = [
     &plan::SCENARIO,
     &sriov::SCENARIO,
     &rdma::SCENARIO,
     &ovs::SCENARIO,
     &cgroups::SCENARIO,
+    &apply::SCENARIO,
     &reboot::SCENARIO,
     &nested::SCENARIO,
 ];
