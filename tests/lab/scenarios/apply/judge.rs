@@ -161,7 +161,8 @@ fn status(results: &Results, round: &Round, judge: &mut Judge) -> Result<()> {
         let name = format!("{}-{when}", round.name);
         let code = results.text(&format!("{name}.code"))?;
         let said: Value = results.json(&format!("{name}.status"))?;
-        let said = said.as_array().context("status is no list")?;
+        let said = said.get("findings").unwrap_or(&said);
+        let said = said.as_array().context("status has no findings")?;
         let found: Vec<_> = said
             .iter()
             .filter(|one| one["state"] == "drifted")
