@@ -3,10 +3,10 @@
 //! By `partition` without a reboot: the services, the users and systemd
 //! itself get the other CPUs. systemd gives them to the running groups when
 //! it reads its units again (`daemon-reload`), but does not take them back
-//! when a unit no longer names any; so the groups that have a cpuset are set
-//! as well, and undone with the rest. Where VMs are, `machine.slice`, is left
-//! alone: libvirt fails to start a VM whose pins its cpuset lacks. Kernel
-//! threads, timers and interrupts stay; interrupts have rules of their own.
+//! when a unit no longer names any; so the groups are set as well, and undone
+//! with the rest. Where VMs are, `machine.slice`, is left alone: libvirt fails
+//! to start a VM whose pins its cpuset lacks. Kernel threads, timers and
+//! interrupts stay; interrupts have rules of their own.
 //!
 //! By `kernel` with the next boot: the scheduler has no business on the CPUs,
 //! the timer tick stops while one task runs, RCU's work and interrupts go
