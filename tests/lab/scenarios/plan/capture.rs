@@ -82,6 +82,7 @@ fn still(mut facts: Value) -> Value {
     strip(&mut facts);
     facts["source"].take();
     facts["memory"]["free"].take();
+    facts["memory"]["zones"].take();
     // libvirt is asked live, where it runs.
     facts["hypervisor"].take();
     // Names of the machine are replaced in it.
