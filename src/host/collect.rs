@@ -139,6 +139,7 @@ fn of_hwloc(loaded: &hwloc::Loaded, name: &str) -> Result<Facts, CollectError> {
             ksm_sharing: Fact::unknown(&silent),
             numa_balancing: Fact::unknown(&silent),
             zones: Fact::unknown(&silent),
+            hugetlbfs: Fact::unknown(&silent),
         },
         kernel: KernelFacts {
             release: loaded.info(&["OSRelease"]),

@@ -25,7 +25,31 @@ pub(super) fn read(root: &Root, nodes: &[Node]) -> MemoryFacts {
         numa_balancing: root
             .fact("proc/sys/kernel/numa_balancing", |text| text.parse().ok()),
         zones: zones(root),
+        hugetlbfs: mounts(root),
     }
+}
+
+/// Reads which sizes of huge pages are mounted where libvirt is, beside the
+/// first process. A capture holds no other mounts.
+fn mounts(root: &Root) -> Fact<Vec<PageSize>> {
+    const MOUNTS: &str = "proc/1/mounts";
+    let is_huge = |line: &str| line.split(' ').nth(2) == Some("hugetlbfs");
+    match root.lines(MOUNTS, is_huge) {
+        Ok(lines) => {
+            let sizes = lines.iter().filter_map(|line| mounted_size(line));
+            let mut sizes: Vec<_> = sizes.collect();
+            sizes.sort_unstable();
+            sizes.dedup();
+            Fact::known(sizes, format!("/{MOUNTS}"))
+        }
+        Err(e) => Fact::unknown(e.reason()),
+    }
+}
+
+/// `hugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0`
+fn mounted_size(line: &str) -> Option<PageSize> {
+    let mut options = line.split(' ').nth(3)?.split(',');
+    options.find_map(|one| one.strip_prefix("pagesize="))?.parse().ok()
 }
 
 /// Reads how free memory lies. The blocks are for root to read: without them

@@ -11,6 +11,7 @@
 //! | pools, free memory | `/sys/devices/system/node/nodeN/{hugepages,meminfo}` |
 //! | THP, KSM, NUMA balancing | `/sys/kernel/mm`, `/proc/sys/kernel` |
 //! | how free memory lies | `/proc/{buddyinfo,pagetypeinfo}` |
+//! | huge pages that are mounted | `/proc/1/mounts` |
 //! | caches that can be divided | `/sys/fs/resctrl` |
 //! | what else sets the same | drop-in folders below `/etc`, `/proc/PID/comm` |
 //! | command line, sysctls | `/proc/cmdline`, `/proc/sys` |

@@ -11,7 +11,10 @@
 //! that is busy does not sleep, KVM polls for a moment before it lets a CPU
 //! sleep, and deep sleep of some cores is what lets others run faster.
 
-use super::{Edit, Evaluate, Group, HostContext, Rule, Verdict, filled, place};
+use super::{
+    AFTER_BOOT, Edit, Evaluate, Group, HostContext, Rule, Verdict, filled,
+    place,
+};
 use crate::base::{CpuSet, HostPath};
 use crate::model::policy::Level;
 use crate::model::{Stage, Target};
@@ -103,8 +106,7 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     let what = format!("CPUs {limited} are VMs' and wake up quickly.");
     let text = filled(TEMPLATE, &[("what", &what), ("lines", &lines)]);
     if cx.setting(&file) != Some(&text) {
-        let because = "so that it is the same after the next boot";
-        let edit = Edit::set(Target::File(file), text, because);
+        let edit = Edit::set(Target::File(file), text, AFTER_BOOT);
         edits.push(edit.at(Stage::Now));
     }
     Verdict::of(edits, Vec::new(), seen)

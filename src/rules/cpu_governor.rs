@@ -6,7 +6,10 @@
 //! hardware chooses (HWP, CPPC) the hint is set before the governor, because
 //! under `performance` the drivers refuse it.
 
-use super::{Edit, Evaluate, Group, HostContext, Rule, Verdict, filled, place};
+use super::{
+    AFTER_BOOT, Edit, Evaluate, Group, HostContext, Rule, Verdict, filled,
+    place,
+};
 use crate::base::{CpuSet, HostPath};
 use crate::model::policy::Level;
 use crate::model::{Stage, Target};
@@ -131,8 +134,7 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     let lines = lines.join("\n");
     let text = filled(TEMPLATE, &[("what", &what), ("lines", &lines)]);
     if cx.setting(&file) != Some(&text) {
-        let because = "so that it is the same after the next boot";
-        let edit = Edit::set(Target::File(file), text, because);
+        let edit = Edit::set(Target::File(file), text, AFTER_BOOT);
         edits.push(edit.at(Stage::Now));
     }
     Verdict::of(edits, Vec::new(), seen)

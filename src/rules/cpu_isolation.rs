@@ -17,7 +17,7 @@
 //! `isolcpus=domain` does without a reboot. They are not offered: around a
 //! whole VM a partition would hold its emulator's threads as well; around
 //! each vCPU it would have to be made anew at each start of the VM, in groups
-//! that are libvirt's. If they come, they come here, beside [`groups`].
+//! that are libvirt's. If they come, they come here, beside `groups`.
 
 use super::{Edit, Evaluate, Group, HostContext, Rule, Verdict, filled, place};
 use crate::base::{CpuId, CpuSet, HostPath, Isolcpus};

@@ -171,6 +171,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
             ksm_sharing: Fact::unknown(unread()),
             numa_balancing: Fact::unknown(unread()),
             zones: Fact::unknown(unread()),
+            hugetlbfs: Fact::unknown(unread()),
         },
         kernel: KernelFacts {
             release: Fact::unknown(unread()),

@@ -7,7 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Edit, Evaluate, Group, HostContext, Rule, Verdict, filled, place};
+use super::{
+    AFTER_BOOT, Edit, Evaluate, Group, HostContext, Rule, Verdict, filled,
+    place,
+};
 use crate::base::{CpuSet, PciAddress};
 use crate::model::facts::{Facts, Interrupt};
 use crate::model::policy::{Isolation, Level};
@@ -116,8 +119,7 @@ fn default(
     let what = "new interrupts begin on CPUs that are not VMs'.";
     let text = filled(TEMPLATE, &[("what", what), ("lines", &line)]);
     if own != Some(&text) {
-        let because = "so that it is the same after the next boot";
-        let edit = Edit::set(Target::File(file), text, because);
+        let edit = Edit::set(Target::File(file), text, AFTER_BOOT);
         edits.push(edit.at(Stage::Now));
     }
     if begin != *wanted {

@@ -79,7 +79,7 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
         let edit = Edit::set(Target::Kernel(place), to, &because);
         edits.push(edit.at(Stage::Now));
     }
-    match cx.at_each_boot(FILE, TEXT, &because) {
+    match cx.at_each_boot(FILE, TEXT) {
         Ok(edit) => edits.push(edit),
         Err(said) => advice.push(said),
     }

@@ -33,8 +33,10 @@ pub const RULE: Rule = Rule {
 fn evaluate(cx: &Context<'_>) -> Verdict {
     let backing = cx.domain.memory_backing.as_ref();
     let because = if cx.domain.has_passthrough() {
-        let n = cx.domain.devices.hostdevs.len();
-        format!("VFIO pins all guest memory for {n} device(s)")
+        match cx.domain.devices.hostdevs.len() {
+            0 | 1 => "VFIO pins all guest memory for a device".to_owned(),
+            n => format!("VFIO pins all guest memory for {n} devices"),
+        }
     } else if cx.will_have_hugepages() {
         "huge pages are not given back piece by piece".to_owned()
     } else if let Some(kind) = &cx.domain.launch_security {

@@ -173,9 +173,11 @@ fn without(cx: &Context<'_>) -> Verdict {
 
 fn too_low(cx: &Context<'_>, locked: bool, limit: Bytes) -> Verdict {
     let need = need(cx, locked);
-    let n = cx.domain.devices.hostdevs.len();
-    let for_devices =
-        if n == 0 { String::new() } else { format!(" for {n} device(s)") };
+    let for_devices = match cx.domain.devices.hostdevs.len() {
+        0 => String::new(),
+        1 => " for a device".to_owned(),
+        n => format!(" for {n} devices"),
+    };
     let because = format!(
         "{need} may be locked or used{for_devices}, {limit} is allowed"
     );

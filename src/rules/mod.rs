@@ -30,6 +30,7 @@ pub mod guest_iommu;
 pub mod guest_iommu_pt;
 pub mod guest_memlock;
 pub mod host_preflight;
+pub mod hugepage_mount;
 pub mod hugepage_reservation;
 pub mod hugepages;
 pub mod iommu_passthrough;
@@ -170,6 +171,9 @@ pub struct HostedVm<'a> {
     pub placement: &'a VmPlacement,
 }
 
+/// Why what is set now is also written to a file.
+const AFTER_BOOT: &str = "so that it is the same after the next boot";
+
 impl HostContext<'_> {
     /// Returns the CPUs that VMs have to themselves, those of the plan and
     /// all others.
@@ -219,12 +223,7 @@ impl HostContext<'_> {
 
     /// Has systemd-tmpfiles write at each boot what is written now; or says
     /// that nothing does.
-    fn at_each_boot(
-        &self,
-        file: &str,
-        text: &str,
-        because: &str,
-    ) -> Result<Edit, String> {
+    fn at_each_boot(&self, file: &str, text: &str) -> Result<Edit, String> {
         let path = file.parse().ok();
         let Some(path) =
             path.filter(|_| self.facts.services.has("systemd-tmpfiles"))
@@ -232,8 +231,7 @@ impl HostContext<'_> {
             let why = "systemd-tmpfiles was not found";
             return Err(format!("a boot undoes what {file} would keep: {why}"));
         };
-        let because = format!("{because}; so that a boot does not undo it");
-        let edit = Edit::set(Target::File(path), text, because);
+        let edit = Edit::set(Target::File(path), text, AFTER_BOOT);
         Ok(edit.at(Stage::Now))
     }
 }
@@ -489,6 +487,7 @@ pub const RULES: &[&Rule] = &[
     &c_states::RULE,
     &perf_sampling::RULE,
     &hugepage_reservation::RULE,
+    &hugepage_mount::RULE,
     &ksm::RULE,
     &transparent_hugepages::RULE,
     &numa_balancing::RULE,

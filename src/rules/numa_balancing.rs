@@ -6,7 +6,7 @@
 //! that QEMU has besides, it does not. Where every VM is bound there is
 //! nothing to gain. A VM that floats keeps near its memory only by this.
 
-use super::{Edit, Evaluate, Group, HostContext, Rule, Verdict};
+use super::{AFTER_BOOT, Edit, Evaluate, Group, HostContext, Rule, Verdict};
 use crate::model::domain::Domain;
 use crate::model::policy::Level;
 use crate::model::{Stage, Target};
@@ -74,12 +74,7 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     };
     let edits = vec![
         Edit::set(Target::Kernel(place), "0", because).at(Stage::Now),
-        Edit::set(
-            Target::File(file),
-            TEXT,
-            format!("{because}; so that a boot does not undo it"),
-        )
-        .at(Stage::Now),
+        Edit::set(Target::File(file), TEXT, AFTER_BOOT).at(Stage::Now),
     ];
     Verdict::of(edits, advice.into_iter().chain(rivals(cx)).collect(), "")
 }

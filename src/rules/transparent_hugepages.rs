@@ -67,7 +67,7 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
         edits.push(edit.at(Stage::Now));
     }
     let mut advice = rivals(cx);
-    match cx.at_each_boot(FILE, TEXT, &because) {
+    match cx.at_each_boot(FILE, TEXT) {
         Ok(edit) => edits.push(edit),
         Err(said) => advice.push(said),
     }

@@ -218,6 +218,7 @@ pub fn facts(topology: Topology, pools: Vec<HugepagePool>) -> Facts {
             ksm_sharing: Fact::unknown(unknown),
             numa_balancing: Fact::unknown(unknown),
             zones: Fact::unknown(unknown),
+            hugetlbfs: Fact::unknown(unknown),
         },
         kernel: KernelFacts {
             release: Fact::unknown(unknown),

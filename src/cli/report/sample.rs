@@ -89,6 +89,7 @@ pub(super) fn host(l3s: u32, cores: u32, smt: u32) -> Facts {
             ksm_sharing: unknown(),
             numa_balancing: unknown(),
             zones: unknown(),
+            hugetlbfs: unknown(),
         },
         kernel: kernel(),
         pci: known(vec![nic(), vf()]),

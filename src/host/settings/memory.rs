@@ -3,10 +3,13 @@
 use crate::host::Root;
 
 /// Places that are the same on each host.
-const PLACES: [&str; 9] = [
+const PLACES: [&str; 12] = [
     "/etc/modprobe.d/vmtune-vhost-net.conf",
     "/etc/security/limits.d/90-vmtune-rdma.conf",
     "/etc/sysctl.d/90-vmtune-numa-balancing.conf",
+    "/etc/systemd/system/dev-hugepages1G.mount",
+    "/etc/systemd/system/dev-hugepages2M.mount",
+    "/etc/systemd/system/sysinit.target.d/90-vmtune.conf",
     "/etc/tmpfiles.d/vmtune-hugepages.conf",
     "/etc/tmpfiles.d/vmtune-ksm.conf",
     "/etc/tmpfiles.d/vmtune-transparent-hugepages.conf",

@@ -29,6 +29,9 @@ pub struct MemoryFacts {
     /// How free memory lies, zone by zone.
     #[serde(default = "Fact::<Vec<Zone>>::not_read")]
     pub zones: Fact<Vec<Zone>>,
+    /// Sizes of huge pages that are mounted somewhere, sorted.
+    #[serde(default = "Fact::<Vec<PageSize>>::not_read")]
+    pub hugetlbfs: Fact<Vec<PageSize>>,
 }
 
 /// How free memory lies in a zone of a node.

@@ -53,6 +53,12 @@ fn memory(machine: &Machine) {
         ),
     );
     machine.file("proc/2101/comm", "ksmtuned");
+    machine.file(
+        "proc/1/mounts",
+        "/dev/vg0/root / ext4 rw,relatime 0 0\n\
+         hugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0\n\
+         none /mnt/huge hugetlbfs rw,relatime,pagesize=1024M 0 0",
+    );
     machine.files(
         "etc",
         &[

@@ -177,6 +177,7 @@ pub(super) fn host() -> Facts {
             ksm_sharing: unknown(),
             numa_balancing: unknown(),
             zones: unknown(),
+            hugetlbfs: unknown(),
         },
         kernel: kernel(),
         pci: known(vec![

@@ -60,10 +60,6 @@ const OTHER: &str = "other";
 /// Whatever else is there, the administrator has KSM on.
 const KSM: &str = "/sys/kernel/mm/ksm/run";
 
-/// Pages of 1 GiB are of use to libvirt where they are mounted; systemd mounts
-/// those of the default size alone.
-const MOUNT: &str = "none /dev/hugepages1G hugetlbfs pagesize=1G 0 0\n";
-
 /// What vmtune writes for the host's services, by slices.
 const DROP_IN: &str = "/etc/systemd/system/system.slice.d/90-vmtune.conf";
 
@@ -130,6 +126,7 @@ const ENTRY: Round = Round {
     isolated: "",
     rules: &[
         "cpu-isolation",
+        "hugepage-mount",
         "hugepage-reservation",
         "irq-affinity",
         "ksm",
@@ -182,7 +179,6 @@ fn run(lab: &Lab) -> Result<()> {
             lab.remove_grub()?;
             lab.install_entries()?;
             fs::write("/etc/kernel/cmdline", "root=/dev/vda ro quiet\n")?;
-            fs::write("/etc/fstab", MOUNT)?;
             lab.write_entry("kernel-install")?;
             lab.virsh("undefine", &["undefine", VM])?;
             lab.define(VM, &xml(VM, 1024, ""))?;
