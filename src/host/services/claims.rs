@@ -30,10 +30,17 @@ pub(super) fn read(root: &Root) -> Fact<Vec<Claim>> {
         (with_folder(root, "etc/sysfs.conf", "etc/sysfs.d"), sysfs),
         (with_folder(root, &LIMITS[1..], "etc/security/limits.d"), limit),
     ];
+    // Which programs leave files here is nobody's business: a capture holds
+    // those alone that say something.
+    let unlogged = root.unlogged();
     let mut claims = Vec::new();
     for (files, line) in kinds {
         for file in files {
-            let lines = root.lines(&file, |text| line(text).is_some());
+            let matters = |text: &str| line(text).is_some();
+            let mut lines = unlogged.lines(&file, matters);
+            if lines.as_ref().is_ok_and(|lines| !lines.is_empty()) {
+                lines = root.lines(&file, matters);
+            }
             // What cannot be read claims nothing that could be told.
             for (place, value) in
                 lines.iter().flatten().filter_map(|text| line(text))
@@ -55,7 +62,7 @@ fn drop_ins(root: &Root, kind: &str) -> Vec<String> {
     let mut files = BTreeMap::new();
     for parent in ["usr/lib", "run", "etc"] {
         let folder = format!("{parent}/{kind}");
-        for name in root.list(&folder).unwrap_or_default() {
+        for name in root.unlogged().list(&folder).unwrap_or_default() {
             let own = name.starts_with("vmtune-") || name.contains("-vmtune-");
             if name.ends_with(".conf") && !own {
                 files.insert(name.clone(), format!("{folder}/{name}"));
@@ -68,10 +75,10 @@ fn drop_ins(root: &Root, kind: &str) -> Vec<String> {
 /// Lists a file and the drop-ins of its folder.
 fn with_folder(root: &Root, file: &str, folder: &str) -> Vec<String> {
     let mut files = Vec::new();
-    if root.exists(file) {
+    if root.unlogged().exists(file) {
         files.push(file.to_owned());
     }
-    for name in root.list(folder).unwrap_or_default() {
+    for name in root.unlogged().list(folder).unwrap_or_default() {
         if name.ends_with(".conf") && !name.contains("-vmtune-") {
             files.push(format!("{folder}/{name}"));
         }
