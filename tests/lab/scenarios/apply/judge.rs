@@ -161,7 +161,7 @@ fn status(results: &Results, round: &Round, judge: &mut Judge) -> Result<()> {
         let name = format!("{}-{when}", round.name);
         let code = results.text(&format!("{name}.code"))?;
         let said: Value = results.json(&format!("{name}.status"))?;
-        let said = said.get("findings").unwrap_or(&said);
+        let said = &said["findings"];
         let said = said.as_array().context("status has no findings")?;
         let found: Vec<_> = said
             .iter()
