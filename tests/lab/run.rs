@@ -33,6 +33,9 @@ const REPEATS: u32 = 2;
 const EMULATOR_FAULTS: [&str; 5] =
     ["BUG: ", "rcu: INFO", "Assertion", "soft lockup", "Kernel panic"];
 
+/// What a kernel says that has lost a CPU to the emulator.
+const LOST: [&str; 2] = ["rcu: INFO", "soft lockup"];
+
 /// Does what was asked for; false where something did not hold.
 pub(crate) fn fulfil(wish: &Wish) -> Result<bool> {
     match wish {
@@ -330,7 +333,7 @@ fn boot_once(
     patience: Duration,
 ) -> Result<()> {
     let mut child = qemu::spawn(shape, places, start)?;
-    let ended = wait(&mut child, patience);
+    let ended = wait(&mut child, &start.out.join(CONSOLE), patience);
     if ended.is_err() {
         child.kill()?;
         child.wait()?;
@@ -341,7 +344,13 @@ fn boot_once(
     Ok(())
 }
 
-fn wait(child: &mut Child, patience: Duration) -> Result<ExitStatus> {
+/// Waits for QEMU's end. A host that has lost a CPU comes to no end, or
+/// does so an hour later: it is given up as soon as its console says so.
+fn wait(
+    child: &mut Child,
+    console: &Path,
+    patience: Duration,
+) -> Result<ExitStatus> {
     let end = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait()? {
@@ -351,6 +360,12 @@ fn wait(child: &mut Child, patience: Duration) -> Result<ExitStatus> {
             let seconds = patience.as_secs();
             return Err(Silent(format!("no end within {seconds} s")).into());
         }
-        std::thread::sleep(Duration::from_millis(200));
+        let said = fs::read(console).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        if let Some(fault) = LOST.iter().find(|fault| said.contains(**fault)) {
+            let text = format!("its console has {fault:?}");
+            return Err(Silent(text).into());
+        }
+        std::thread::sleep(Duration::from_millis(500));
     }
 }
