@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::cpu_settings::settled;
+use support::vms::planned;
 use vmtune::definition;
 use vmtune::host::{Source, collect};
 use vmtune::model::Target;
 use vmtune::model::facts::Facts;
 use vmtune::model::policy::Policy;
-use vmtune::planner::{Inputs, PlanError, Planned, Subject, plan};
+use vmtune::planner::{PlanError, Planned};
 use vmtune::policy::preset;
 
 /// Hosts that differ in what decides: where each is, below the corpus, below
@@ -69,25 +70,6 @@ fn host(corpus: &Path, place: &str) -> Facts {
         Source::detect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(place))
     };
     collect(&source.unwrap()).unwrap()
-}
-
-fn planned(
-    facts: &Facts,
-    policy: &Policy,
-    text: &str,
-) -> Result<Planned, PlanError> {
-    let subject = Subject {
-        text: text.to_owned(),
-        domain: definition::read(text).unwrap(),
-        live: None,
-    };
-    plan(&Inputs {
-        facts,
-        policy,
-        subjects: &[subject],
-        neighbours: &[],
-        connection: "files",
-    })
 }
 
 /// Returns what a plan may change in a definition, as the outside oracle
@@ -140,7 +122,7 @@ fn judge(
 ) -> Result<Outcome, String> {
     let domain = definition::read(text).unwrap();
     let arch = domain.arch.as_deref().unwrap_or("x86_64");
-    let first = match planned(facts, policy, text) {
+    let first = match planned(facts, policy, &[text]) {
         Ok(first) => first,
         Err(PlanError::Refused(refusal)) => {
             return Ok(Outcome::Refused(refusal.shortage));
@@ -165,7 +147,7 @@ fn judge(
     }
     definition::read(&after).map_err(|e| format!("does not re-read: {e}"))?;
     let facts = &settled(facts, &first.plan.changes);
-    let second = planned(facts, policy, &after)
+    let second = planned(facts, policy, &[&after])
         .map_err(|error| format!("planned again: {error}"))?;
     if let Some(change) = second.plan.changes.first() {
         return Err(format!(

@@ -3,7 +3,7 @@
 mod support;
 
 use support::hosts::{Shape, add_nic};
-use support::vms::{Vm, subject};
+use support::vms::{Vm, planned};
 use vmtune::base::{Bytes, CpuSet, NodeId, PageSize};
 use vmtune::definition;
 use vmtune::model::facts::Facts;
@@ -13,22 +13,7 @@ use vmtune::model::policy::{
 };
 use vmtune::model::{Fact, VmPlacement};
 use vmtune::placement::{Held, housekeeping};
-use vmtune::planner::{Inputs, PlanError, Planned, Refusal, plan};
-
-fn planned(
-    facts: &Facts,
-    policy: &Policy,
-    texts: &[&str],
-) -> Result<Planned, PlanError> {
-    let subjects: Vec<_> = texts.iter().map(|text| subject(text)).collect();
-    plan(&Inputs {
-        facts,
-        policy,
-        subjects: &subjects,
-        neighbours: &[],
-        connection: "files",
-    })
-}
+use vmtune::planner::{PlanError, Planned, Refusal};
 
 fn refused(facts: &Facts, policy: &Policy, text: &str) -> Refusal {
     match planned(facts, policy, &[text]) {

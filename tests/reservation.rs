@@ -4,12 +4,12 @@ mod support;
 
 use support::hosts::Shape;
 use support::tuned;
-use support::vms::{Vm, subject};
+use support::vms::{Vm, planned};
 use vmtune::base::{Bytes, NodeId, PageSize};
 use vmtune::model::facts::Facts;
 use vmtune::model::policy::{Level, Pages, Policy, Reserve};
 use vmtune::model::{Change, Fact, Stage};
-use vmtune::planner::{Inputs, PlanError, Planned, plan};
+use vmtune::planner::{PlanError, Planned};
 
 const HUGE: PageSize = PageSize::ONE_GIB;
 const LARGE: PageSize = PageSize::TWO_MIB;
@@ -38,21 +38,6 @@ fn policy(size: PageSize) -> Policy {
     let mut policy = Policy::default();
     policy.memory.pages = Pages::Size(size);
     policy
-}
-
-fn planned(
-    facts: &Facts,
-    policy: &Policy,
-    vms: &[&str],
-) -> Result<Planned, PlanError> {
-    let subjects: Vec<_> = vms.iter().map(|text| subject(text)).collect();
-    plan(&Inputs {
-        facts,
-        policy,
-        subjects: &subjects,
-        neighbours: &[],
-        connection: "files",
-    })
 }
 
 fn reserved(planned: &Planned) -> Vec<String> {

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use vmtune::definition;
-use vmtune::planner::{Neighbour, Subject};
+use vmtune::model::facts::Facts;
+use vmtune::model::policy::Policy;
+use vmtune::planner::{Inputs, Neighbour, PlanError, Planned, Subject, plan};
 
 use super::Seeded;
 
@@ -114,6 +116,22 @@ impl Vm {
             running: false,
         }
     }
+}
+
+/// Plans these definitions together, on a host that has no other VMs.
+pub fn planned(
+    facts: &Facts,
+    policy: &Policy,
+    texts: &[&str],
+) -> Result<Planned, PlanError> {
+    let subjects: Vec<_> = texts.iter().map(|text| subject(text)).collect();
+    plan(&Inputs {
+        facts,
+        policy,
+        subjects: &subjects,
+        neighbours: &[],
+        connection: "files",
+    })
 }
 
 /// Reads a definition as a VM to plan.
