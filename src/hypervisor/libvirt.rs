@@ -1,5 +1,6 @@
 //! libvirt, through its client library.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use virt::connect::Connect;
@@ -31,6 +32,9 @@ pub struct Libvirt {
     connect: Connect,
     uri: String,
     access: Access,
+    /// Domains that were asked for before: each costs a way to libvirt and
+    /// back. What they say of themselves is as old as they are.
+    known: RefCell<BTreeMap<DomainUuid, Domain>>,
 }
 
 impl Libvirt {
@@ -58,11 +62,21 @@ impl Libvirt {
         }
         .map_err(|error| failed(cause(&error)))?;
         let uri = connect.uri().map_err(|error| failed(cause(&error)))?;
-        Ok(Self { connect, uri, access })
+        Ok(Self { connect, uri, access, known: RefCell::default() })
     }
 
+    /// Looks a domain up: its number is the one that it runs by now.
     fn domain(&self, uuid: &DomainUuid) -> Result<Domain, Error> {
-        self.connect.lookup_domain_by_uuid_string(&uuid.to_string())
+        let found =
+            self.connect.lookup_domain_by_uuid_string(&uuid.to_string())?;
+        self.known.borrow_mut().insert(*uuid, found.clone());
+        Ok(found)
+    }
+
+    /// Returns a domain to ask libvirt about, which knows it by its UUID.
+    fn known(&self, uuid: &DomainUuid) -> Result<Domain, Error> {
+        let known = self.known.borrow().get(uuid).cloned();
+        known.map_or_else(|| self.domain(uuid), Ok)
     }
 
     fn definition(
@@ -75,7 +89,7 @@ impl Libvirt {
             Access::ReadWrite => sys::VIR_DOMAIN_XML_SECURE,
             Access::ReadOnly => 0,
         };
-        self.domain(uuid)
+        self.known(uuid)
             .and_then(|domain| domain.xml_desc(flags | secure))
             .map_err(|error| HypervisorError::Read {
                 which,
@@ -111,13 +125,19 @@ impl Hypervisor for Libvirt {
             uri: self.uri.clone(),
             source: cause(&error),
         };
-        let mut list = Vec::new();
-        for domain in self.connect.list_all_domains(0).map_err(failed)? {
-            match info(&domain) {
-                Ok(info) => list.push(info?),
-                // It has gone since it was listed.
-                Err(error) if is(&error, ErrorNumber::NoDomain) => {}
-                Err(error) => return Err(failed(error)),
+        let mut list: Vec<DomainInfo> = Vec::new();
+        // Asked of each domain, it would take a way to libvirt and back.
+        for (kind, persistent) in [
+            (sys::VIR_CONNECT_LIST_DOMAINS_PERSISTENT, true),
+            (sys::VIR_CONNECT_LIST_DOMAINS_TRANSIENT, false),
+        ] {
+            let domains = self.connect.list_all_domains(kind);
+            for domain in domains.map_err(failed)? {
+                let info = info(&domain, persistent).map_err(failed)??;
+                // It may have become the other kind between the lists.
+                if list.iter().all(|other| other.uuid != info.uuid) {
+                    list.push(info);
+                }
             }
         }
         list.sort_by(|a, b| a.name.cmp(&b.name));
@@ -135,12 +155,11 @@ impl Hypervisor for Libvirt {
         &self,
         domain: &DomainUuid,
     ) -> Result<Option<String>, HypervisorError> {
-        let active = self.domain(domain).and_then(|one| one.is_active());
-        let active = active.map_err(|error| HypervisorError::Read {
-            which: "live",
-            domain: *domain,
-            source: cause(&error),
+        let found = self.domain(domain).map_err(|error| {
+            let source = cause(&error);
+            HypervisorError::Read { which: "live", domain: *domain, source }
         })?;
+        let active = found.id().is_some();
         active.then(|| self.definition("live", domain, 0)).transpose()
     }
 
@@ -262,12 +281,15 @@ impl Hypervisor for Libvirt {
 }
 
 /// Reads what a list shows; the outer error is libvirt's, the inner one ours.
-fn info(domain: &Domain) -> Result<Result<DomainInfo, HypervisorError>, Error> {
+fn info(
+    domain: &Domain,
+    persistent: bool,
+) -> Result<Result<DomainInfo, HypervisorError>, Error> {
     let uuid = domain.uuid_string()?;
     let name = domain.name()?;
     let id = domain.id();
-    let running = domain.is_active()?;
-    let persistent = domain.is_persistent()?;
+    // libvirt numbers those that run.
+    let running = id.is_some();
     let unusable =
         |source| HypervisorError::Name { uuid: uuid.clone(), source };
     Ok(name.parse::<DomainName>().map_err(unusable).and_then(|name| {
