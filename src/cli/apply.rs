@@ -20,7 +20,7 @@ use crate::base::{CpuSet, Digest};
 use crate::definition;
 use crate::files::journal::Journal;
 use crate::files::{StateDir, plan_store};
-use crate::host::{Source, collect};
+use crate::host;
 use crate::hypervisor::Hypervisor;
 use crate::model::{Change, Place, Plan, Stage};
 use crate::planner::fingerprint;
@@ -178,23 +178,24 @@ fn facts_now(
         screen.complain("warning", &text);
         return Ok(None);
     }
-    let facts = collect(&Source::Live).map_err(|error| {
-        let error = anyhow::Error::new(error).context("reading this machine");
-        CliError::new(Kind::Failed, error)
-    })?;
     let mut domains = Vec::new();
     for vm in &plan.vms {
-        let wanted = match vm.uuid {
-            Some(uuid) => uuid.to_string(),
-            None => vm.name.to_string(),
+        let uuid = match vm.uuid {
+            Some(uuid) => uuid,
+            None => hypervisor.find(vm.name.as_str())?.uuid,
         };
-        let info = hypervisor.find(&wanted)?;
-        let text = hypervisor.inactive_definition(&info.uuid)?;
+        let text = hypervisor.inactive_definition(&uuid)?;
         // What cannot be read has changed; `apply` says so by its digest.
         domains.extend(definition::read(&text).ok());
     }
+    let hostdevs = domains.iter().flat_map(|domain| &domain.devices.hostdevs);
+    let functions: Vec<_> = hostdevs.map(|dev| dev.source).collect();
+    let hardware = host::hardware(&functions).map_err(|error| {
+        let error = anyhow::Error::new(error).context("reading this machine");
+        CliError::new(Kind::Failed, error)
+    })?;
     let domains: Vec<_> = domains.iter().collect();
-    Ok(Some(fingerprint(&facts, &domains)))
+    Ok(Some(fingerprint(&hardware, &domains)))
 }
 
 /// Refuses to go on where nobody can be asked.

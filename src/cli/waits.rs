@@ -25,11 +25,12 @@ pub(super) fn waits(
             format!("virsh -c {uri} {what} {}", word(name.as_str()))
         };
         // One that cannot be found any more waits for nothing.
-        let Ok(info) = hypervisor.find(&uuid.to_string()) else { continue };
-        if info.running && step.stage == Stage::Now {
+        let Ok(live) = hypervisor.live_definition(uuid) else { continue };
+        let running = live.is_some();
+        if running && step.stage == Stage::Now {
             continue;
         }
-        if info.running {
+        if running {
             let text = format!("{name} still runs as it was defined before");
             commands.push((virsh("shutdown"), text));
         }

@@ -119,7 +119,8 @@ fn free(root: &Root, nodes: &[Node]) -> Fact<BTreeMap<NodeId, Bytes>> {
     Fact::known(free, origin)
 }
 
-fn pools(root: &Root, nodes: &[Node]) -> Fact<Vec<HugepagePool>> {
+/// Reads the page pools of these nodes.
+pub(super) fn pools(root: &Root, nodes: &[Node]) -> Fact<Vec<HugepagePool>> {
     let machine = format!("{MM}/hugepages");
     let mut pools = Vec::new();
     for node in nodes {

@@ -69,7 +69,7 @@ use std::path::PathBuf;
 use crate::model::facts::Facts;
 
 pub use capture::{CaptureError, capture};
-pub use collect::collect;
+pub use collect::{collect, hardware};
 pub use consistent::inconsistency;
 pub use kernel::{Generated, generated, next_arguments};
 pub use net::is_representor;

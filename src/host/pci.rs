@@ -46,10 +46,19 @@ pub(super) fn read(
     nodes: &[Node],
     interfaces: &BTreeMap<PciAddress, Vec<String>>,
 ) -> Fact<Vec<PciFunction>> {
-    let addresses = match addresses(root) {
-        Ok(addresses) => addresses,
-        Err(e) => return Fact::unknown(e.reason()),
-    };
+    match addresses(root) {
+        Ok(addresses) => these(root, nodes, interfaces, addresses),
+        Err(e) => Fact::unknown(e.reason()),
+    }
+}
+
+/// Reads those of these functions that matter.
+pub(super) fn these(
+    root: &Root,
+    nodes: &[Node],
+    interfaces: &BTreeMap<PciAddress, Vec<String>>,
+    addresses: Vec<PciAddress>,
+) -> Fact<Vec<PciFunction>> {
     let functions = addresses.into_iter().filter_map(|address| {
         let mut function = function(root, nodes, address)?;
         if let Some(names) = interfaces.get(&address) {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::base::{Digest, NodeId, PageSize, PciAddress};
 use crate::model::domain::Domain;
-use crate::model::facts::{Facts, PciFunction, Topology};
+use crate::model::facts::{Hardware, PciFunction, Topology};
 
 /// The facts that a plan cites.
 #[derive(Serialize)]
@@ -15,21 +15,21 @@ struct Cited<'a> {
     devices: Vec<&'a PciFunction>,
 }
 
-/// Returns the digest of the facts that a plan for these VMs rests on.
+/// Returns the digest of the hardware that a plan for these VMs rests on.
 ///
 /// Amounts that come and go are left out: a pool counts by being there, its
 /// free pages are looked at when the plan is applied.
 #[must_use]
-pub fn fingerprint(facts: &Facts, domains: &[&Domain]) -> Digest {
+pub fn fingerprint(hardware: &Hardware, domains: &[&Domain]) -> Digest {
     let sources = |domain: &&Domain| -> Vec<PciAddress> {
         domain.devices.hostdevs.iter().map(|dev| dev.source).collect()
     };
     let wanted: Vec<_> = domains.iter().flat_map(sources).collect();
-    let functions = facts.pci.value().into_iter().flatten();
-    let pools = facts.memory.hugepages.value().into_iter().flatten();
+    let functions = hardware.pci.value().into_iter().flatten();
+    let pools = hardware.hugepages.value().into_iter().flatten();
     let cited = Cited {
-        topology: &facts.topology,
-        cpu_vendor: facts.cpu_vendor.value(),
+        topology: &hardware.topology,
+        cpu_vendor: hardware.cpu_vendor.value(),
         pools: pools.map(|pool| (pool.node, pool.size)).collect(),
         devices: functions.filter(|f| wanted.contains(&f.address)).collect(),
     };

@@ -112,7 +112,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
     let domains: Vec<&Domain> = subjects.iter().map(|s| &s.domain).collect();
     let mut plan = Plan {
         schema_version: Plan::SCHEMA_VERSION,
-        fingerprint: fingerprint(inputs.facts, &domains),
+        fingerprint: fingerprint(&inputs.facts.into(), &domains),
         host: inputs.facts.source.clone(),
         connection: inputs.connection.to_owned(),
         preset: inputs.policy.preset.clone(),

@@ -2,6 +2,7 @@
 
 mod cache;
 mod forecast;
+mod hardware;
 mod hypervisor;
 mod interrupt;
 mod kernel;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cache::{CacheControl, DividedCache};
 pub use forecast::{Chance, Outlook};
+pub use hardware::Hardware;
 pub use hypervisor::{CpuCapabilities, HypervisorFacts};
 pub use interrupt::Interrupt;
 pub use kernel::{
