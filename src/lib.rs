@@ -26,5 +26,6 @@ pub mod model;
 pub mod placement;
 pub mod planner;
 pub mod policy;
+pub mod probe;
 pub mod rules;
 pub mod system;

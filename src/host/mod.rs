@@ -61,6 +61,7 @@ mod root;
 mod services;
 mod settings;
 mod source;
+mod steal;
 pub mod text;
 mod topology;
 
@@ -75,6 +76,7 @@ pub use kernel::{Generated, generated, next_arguments};
 pub use net::is_representor;
 pub use root::{ReadError, Root};
 pub use source::Source;
+pub use steal::stolen;
 
 /// The file that a capture adds to a tree: the topology as hwloc saw it.
 const HWLOC_XML: &str = "hwloc.xml";

@@ -9,6 +9,7 @@ pub mod guest;
 mod place;
 mod plan;
 pub mod policy;
+pub mod probe;
 mod running;
 
 pub use argument::{first_counts, is_same_argument, is_same_size};

@@ -18,6 +18,7 @@ pub(super) const FLOORS: &[(&str, &[&str])] = &[
     ("files", &["base", "model"]),
     ("system", &["base", "model", "files"]),
     ("policy", &["base", "model"]),
+    ("probe", &["base", "model", "host"]),
     (
         "apply",
         &[
@@ -48,6 +49,7 @@ const EVERYTHING: &[&str] = &[
     "files",
     "system",
     "policy",
+    "probe",
     "apply",
 ];
 

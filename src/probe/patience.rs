@@ -1,0 +1,25 @@
+//! How long the other side is waited for.
+
+use std::time::{Duration, Instant};
+
+/// A point in time after which the other side is given up, whatever it does:
+/// one that sends a byte now and then does not move it.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    until: Instant,
+}
+
+impl Patience {
+    /// Waits this long from now.
+    #[must_use]
+    pub fn of(span: Duration) -> Self {
+        Self { until: Instant::now() + span }
+    }
+
+    /// Returns what is left; `None` where nothing is.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+}
