@@ -14,6 +14,7 @@ use vmtune::drift::Report;
 use vmtune::model::Plan;
 use vmtune::model::facts::Facts;
 use vmtune::model::policy::Policy;
+use vmtune::model::probe::ProbeReport;
 use vmtune::planner::Refusal;
 use vmtune::planner::check::Finding;
 use vmtune::policy;
@@ -47,6 +48,7 @@ fn schemas_are_those_of_the_types() {
     assert_published("refusal", &schema_for!(Refusal));
     assert_published("findings", &schema_for!(Vec<Finding>));
     assert_published("status", &schema_for!(Report));
+    assert_published("probe-report", &schema_for!(ProbeReport));
 }
 
 fn samples(folder: &str) -> Vec<(PathBuf, String)> {

@@ -21,6 +21,7 @@ mod outcome;
 mod output;
 mod plan;
 mod policy;
+pub mod probe;
 pub mod report;
 mod rollback;
 mod screen;

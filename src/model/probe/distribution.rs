@@ -115,7 +115,7 @@ impl Median {
 
 /// Returns how many values may be left out at each end so that what is left
 /// still spans the median in 95 of 100 cases: the greatest k with
-/// P(X < k) ≤ 0.025, X of binomial distribution (n, 1/2).
+/// P(X ≤ k) ≤ 0.025, X of binomial distribution (n, 1/2).
 fn rank(n: usize) -> usize {
     let mut term = 0.5_f64.powi(i32::try_from(n).unwrap_or(i32::MAX));
     let mut below = 0.0;
@@ -125,7 +125,7 @@ fn rank(n: usize) -> usize {
         if below > 0.025 {
             break;
         }
-        k = i + 1;
+        k = i;
         #[expect(clippy::cast_precision_loss, reason = "counts are small")]
         let ratio = (n - i) as f64 / (i + 1) as f64;
         term *= ratio;
