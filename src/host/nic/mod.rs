@@ -9,7 +9,7 @@ mod rdma;
 
 use std::collections::BTreeMap;
 
-use super::Root;
+use super::{Root, pci};
 use crate::base::{InterfaceName, MacAddress, PciAddress, SwitchId};
 use crate::model::Fact;
 use crate::model::facts::{
@@ -54,6 +54,7 @@ pub(super) fn read(
                     Fact::Unknown { unknown } => Fact::unknown(unknown),
                 },
                 uplink,
+                virtual_addresses: virtual_addresses(root, function),
                 identities,
                 representors: representors
                     .iter()
@@ -85,6 +86,37 @@ fn wire(
     match name {
         Ok(name) => interface::read(root, name, function),
         Err(why) => (Fact::unknown(&why), Fact::unknown(&why)),
+    }
+}
+
+/// Computes where virtual functions are: so far behind the physical one, so
+/// far from each other.
+fn virtual_addresses(
+    root: &Root,
+    function: &PciFunction,
+) -> Fact<Vec<PciAddress>> {
+    let Some(sriov) = &function.sriov else {
+        return Fact::known(Vec::new(), "it can have no virtual functions");
+    };
+    let address = function.address;
+    let folder = format!("{}/{address}", pci::FOLDER);
+    let number = |name: &str| {
+        root.fact(&format!("{folder}/{name}"), |text| text.parse::<u32>().ok())
+    };
+    let (offset, stride) = (number("sriov_offset"), number("sriov_stride"));
+    let known = (offset.value(), stride.value(), sriov.total.value());
+    let (Some(offset), Some(stride), Some(total)) = known else {
+        let facts = [&offset, &stride, &sriov.total];
+        let why = facts.into_iter().find_map(Fact::reason);
+        return Fact::unknown(why.unwrap_or_default());
+    };
+    let at =
+        |n: u32| address.routed(n.checked_mul(*stride)?.checked_add(*offset)?);
+    let all: Vec<_> = (0..*total).map_while(at).collect();
+    // What the kernel has made says it better.
+    match all.starts_with(&sriov.virtfns) {
+        true => Fact::known(all, format!("/{folder}/sriov_offset")),
+        false => Fact::unknown("functions are not where the card says"),
     }
 }
 

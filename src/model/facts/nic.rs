@@ -23,6 +23,8 @@ pub struct Nic {
     pub firmware: Fact<String>,
     /// The interface of its wire.
     pub uplink: Fact<Uplink>,
+    /// Where its virtual functions are, or would be if it had all of them.
+    pub virtual_addresses: Fact<Vec<PciAddress>>,
     /// What its virtual functions are to the network, in their order; empty
     /// where there are none.
     pub identities: Fact<Vec<Identity>>,

@@ -87,6 +87,8 @@ fn card(machine: &Machine) {
         machine.files(
             &physfn,
             &[
+                ("sriov_offset", if n == 0 { "2" } else { "9" }),
+                ("sriov_stride", "1"),
                 ("sriov_totalvfs", "8"),
                 ("sriov_numvfs", if n == 0 { "4" } else { "0" }),
                 ("sriov_drivers_autoprobe", "1"),
