@@ -4,11 +4,13 @@ mod digest;
 mod host_path;
 mod ids;
 mod isolcpus;
+mod mac;
 mod mask;
 mod memory;
 mod names;
 mod nearest;
 mod pci;
+mod port;
 mod set;
 mod xpath;
 
@@ -16,10 +18,12 @@ pub use digest::Digest;
 pub use host_path::HostPath;
 pub use ids::{CellId, CpuId, NodeId, VcpuId};
 pub use isolcpus::Isolcpus;
+pub use mac::{MacAddress, SwitchId};
 pub use memory::{Bytes, PageSize};
-pub use names::{DomainName, DomainUuid};
+pub use names::{DomainName, DomainUuid, InterfaceName};
 pub use nearest::nearest;
 pub use pci::{PciAddress, PciId};
+pub use port::{Part, PortName};
 pub use set::{CpuSet, Id, IdSet, NodeSet, VcpuSet};
 pub use xpath::{Leaf, Predicate, Step, XmlPath};
 

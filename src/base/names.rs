@@ -78,9 +78,84 @@ impl FromStr for DomainUuid {
 
 serde_as_text!(DomainUuid, "^[0-9a-f-]{36}$", "the UUID of a VM");
 
+/// The name of a network interface.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceName(String);
+
+impl InterfaceName {
+    /// Longest name in bytes; the kernel's IFNAMSIZ is 16 with a NUL.
+    pub const MAX_LEN: usize = 15;
+
+    /// Returns the name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for InterfaceName {
+    type Err = ParseValueError;
+
+    /// Takes fewer names than the kernel does, which refuses only blanks,
+    /// slashes and colons: these are also words of a command and of a unit
+    /// that mean nothing else.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if text.is_empty()
+            || text.len() > Self::MAX_LEN
+            || text.starts_with(['-', '.'])
+            || !text.chars().all(plain)
+        {
+            let what = "a network interface (letters, digits, dots, dashes \
+                        and underscores, 15 at most)";
+            return Err(ParseValueError::new(text, what));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+serde_as_text!(
+    InterfaceName,
+    "^[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$",
+    "the name of a network interface"
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn interfaces_are_words_and_nothing_more() {
+        for text in ["enp129s0f0np0", "ovs-sw1pf0vf0", "br0.100", "eth_1"] {
+            let name: InterfaceName = text.parse().unwrap();
+            assert_eq!(name.as_str(), text);
+        }
+        for text in [
+            "",
+            "-h",
+            "..",
+            ".x",
+            "a/b",
+            "a b",
+            "a:b",
+            "$(x)",
+            "%n",
+            "a;b",
+            "a\"b",
+            "a\nb",
+            "enp129s0f0np0vf12",
+            "é",
+        ] {
+            assert!(text.parse::<InterfaceName>().is_err(), "{text:?}");
+        }
+    }
 
     #[test]
     fn names_are_harmless() {

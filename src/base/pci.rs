@@ -59,6 +59,18 @@ impl PciAddress {
         self.function
     }
 
+    /// Returns the address that is so many routing ids on: where a virtual
+    /// function is, from its physical one. `None` beyond the segment.
+    #[must_use]
+    pub fn routed(self, by: u32) -> Option<Self> {
+        let own = u32::from(self.bus) << 8
+            | u32::from(self.slot) << 3
+            | u32::from(self.function);
+        let id = u16::try_from(own.checked_add(by)?).ok()?;
+        let [bus, rest] = id.to_be_bytes();
+        Self::new(self.segment, bus, rest >> 3, rest & 7)
+    }
+
     /// Reads the four attributes of libvirt's `<address>`, each decimal or
     /// hexadecimal with `0x`; a missing segment is 0.
     ///
@@ -204,6 +216,18 @@ mod tests {
             assert_eq!(again, Ok(address));
         }
         assert_eq!("c1:00.2".parse(), "0000:c1:00.2".parse::<PciAddress>());
+    }
+
+    #[test]
+    fn virtual_functions_are_counted_from_the_physical_one() {
+        let at = |text: &str, by| {
+            let from: PciAddress = text.parse().unwrap();
+            from.routed(by).map(|to| to.to_string())
+        };
+        assert_eq!(at("0000:81:00.0", 2).unwrap(), "0000:81:00.2");
+        assert_eq!(at("0000:81:00.1", 9).unwrap(), "0000:81:01.2");
+        assert_eq!(at("0000:81:1f.7", 1).unwrap(), "0000:82:00.0");
+        assert_eq!(at("0000:ff:1f.7", 1), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     CollectError, HWLOC_XML, Root, Source, cache, consistent, cpu, hwloc,
-    interrupts, kernel, memory, net, pci, services, settings, topology,
+    interrupts, kernel, memory, net, nic, pci, services, settings, topology,
 };
 use crate::base::PciAddress;
 use crate::model::Fact;
@@ -112,6 +112,7 @@ pub(super) fn read(
     let programs = services::Programs::look(root);
     let kernel = kernel::read(root, &programs);
     let pci = pci::read(root, &topology.nodes, &interfaces);
+    let rdma = net::rdma(root, &interfaces);
     let interrupts = interrupts::read(root, &pci, &kernel.release);
     let settings = settings::read(
         root,
@@ -130,8 +131,9 @@ pub(super) fn read(
         cpu_flags: cpu.flags,
         memory: memory::read(root, &topology.nodes),
         kernel,
+        nics: nic::read(root, &pci, &rdma),
         pci,
-        rdma: net::rdma(root, &interfaces),
+        rdma,
         cache_control: cache::read(root, &topology.l3),
         interrupts,
         services: services::read(root, &programs),
@@ -198,6 +200,7 @@ fn of_hwloc(loaded: &hwloc::Loaded, name: &str) -> Result<Facts, CollectError> {
         pci: loaded.pci(),
         rdma: loaded.rdma(),
         cache_control: Fact::unknown(&silent),
+        nics: Fact::unknown(&silent),
         interrupts: Fact::unknown(&silent),
         services: ServiceFacts::unknown(&silent),
         settings: BTreeMap::new(),

@@ -29,6 +29,7 @@
 //! | QEMU processes | `/proc/PID/{cmdline,task,numa_maps}`, apart from facts |
 //! | boot entries | GRUB's menu, `loader/entries`, apart from facts |
 //! | interfaces, RDMA | `/sys/class/{net,infiniband}` |
+//! | network cards | the same, and `ip`, `devlink`, `ethtool`, `dcb`, … |
 //!
 //! An hwloc XML holds the topology, pool sizes, devices and names; a
 //! synthetic description holds the topology. What a source does not hold is
@@ -36,8 +37,9 @@
 //! consistent.
 //!
 //! Every read goes through a [`Root`], which never leaves its tree, or
-//! through libhwloc after a check of its input ([`hwloc`]). Nothing here
-//! decides anything.
+//! through libhwloc after a check of its input ([`hwloc`]). What no file
+//! tells is asked of a program; a tree holds the answers, and no program is
+//! run for it. Nothing here decides anything.
 
 #![allow(
     clippy::disallowed_methods,
@@ -55,8 +57,10 @@ mod kernel;
 mod log;
 mod memory;
 mod net;
+mod nic;
 mod pci;
 pub mod process;
+mod question;
 mod root;
 mod services;
 mod settings;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Root, text};
-use crate::base::PciAddress;
+use crate::base::{PciAddress, PortName};
 use crate::model::Fact;
 use crate::model::facts::RdmaDevice;
 
-const NET: &str = "sys/class/net";
-const INFINIBAND: &str = "sys/class/infiniband";
+pub(super) const NET: &str = "sys/class/net";
+pub(super) const INFINIBAND: &str = "sys/class/infiniband";
 
 /// Returns the interfaces of each function, sorted. An interface of a device
 /// on top of the function (virtio) counts; one that stands for a virtual
@@ -69,7 +69,7 @@ fn of_ports(root: &Root, folder: &str) -> BTreeSet<String> {
 }
 
 /// Returns the last PCI function on the way to a device.
-fn function_of(root: &Root, path: &str) -> Option<PciAddress> {
+pub(super) fn function_of(root: &Root, path: &str) -> Option<PciAddress> {
     let place = root.resolve(path).ok()?;
     place.rsplit('/').find_map(|part| part.parse().ok())
 }
@@ -78,16 +78,7 @@ fn function_of(root: &Root, path: &str) -> Option<PciAddress> {
 /// (`pf0vf3`, `c1pf0sf88`): devlink's names for ports of an embedded switch.
 #[must_use]
 pub fn is_representor(port: &str) -> bool {
-    let digits = |text: &str| {
-        text.trim_start_matches(|c: char| c.is_ascii_digit()).len()
-    };
-    let rest = match port.strip_prefix('c') {
-        Some(rest) => &rest[rest.len() - digits(rest)..],
-        None => port,
-    };
-    let Some(rest) = rest.strip_prefix("pf") else { return false };
-    let rest = &rest[rest.len() - digits(rest)..];
-    rest.starts_with("vf") || rest.starts_with("sf")
+    port.parse().is_ok_and(PortName::is_representor)
 }
 
 #[cfg(test)]

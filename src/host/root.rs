@@ -133,6 +133,29 @@ impl Root {
         self.content(path, |_| false).map_err(|e| error(path, e))
     }
 
+    /// Reads the first bytes of a file; a capture holds no others.
+    ///
+    /// # Errors
+    /// As [`Root::read_bytes`].
+    pub(super) fn read_start(
+        &self,
+        path: &str,
+        length: usize,
+    ) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = self.unlogged().read_bytes(path)?;
+        bytes.truncate(length);
+        if self.log.is_some() {
+            let place = self.place(path).map_err(|e| error(path, e))?;
+            self.note(|log| log.file(&place, &bytes));
+        }
+        Ok(bytes)
+    }
+
+    /// Notes what a program answered, under the name that a tree has for it.
+    pub(super) fn note_answer(&self, place: &str, bytes: &[u8]) {
+        self.note(|log| log.file(place, bytes));
+    }
+
     /// Reads a file that keeps a command line. A capture takes nothing else
     /// of it, wherever links may lead.
     ///

@@ -200,6 +200,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
         pci: Fact::unknown(unread()),
         rdma: Fact::unknown(unread()),
         cache_control: Fact::unknown(unread()),
+        nics: Fact::unknown(unread()),
         interrupts: Fact::unknown(unread()),
         services: ServiceFacts::unknown(unread()),
         settings: BTreeMap::new(),

@@ -9,6 +9,8 @@ mod fixture;
 mod host_fixture;
 #[cfg(test)]
 mod memory_fixture;
+#[cfg(test)]
+mod nic_fixture;
 
 use crate::base::{CellId, CpuSet, HostPath, IdSet, PciAddress, XmlPath};
 use crate::model::domain::{BackingPage, Domain};
@@ -25,6 +27,7 @@ pub mod cpu_isolation;
 pub mod cpu_model;
 pub mod dedicated_hint;
 pub mod emulator_pin;
+pub mod eswitch_mode;
 pub mod guest_hugepages_rdma;
 pub mod guest_iommu;
 pub mod guest_iommu_pt;
@@ -42,18 +45,22 @@ pub mod machine_type;
 pub mod memory_backing;
 pub mod memory_balloon;
 pub mod memory_locking;
+pub mod mtu;
 pub mod nested_virt;
+mod nic;
 pub mod numa_balancing;
 pub mod numa_cells;
 pub mod numa_memory;
 pub mod pci_numa;
 pub mod perf_sampling;
 pub mod rdma_memlock;
+pub mod sriov_vfs;
 pub mod transparent_hugepages;
 pub mod vcpu_pin;
 pub mod vcpu_quota;
 pub mod vcpu_scheduler;
 pub mod vcpu_topology;
+pub mod vf_identity;
 pub mod vhost_zerocopy;
 
 /// One setting: what it is good for, and how it is decided.
@@ -123,6 +130,8 @@ pub enum Group {
     HostMemory,
     /// The host's IOMMU, interrupts and devices.
     HostIo,
+    /// Network cards and their functions.
+    Network,
 }
 
 /// What a rule may look at.
@@ -494,5 +503,9 @@ pub const RULES: &[&Rule] = &[
     &iommu_passthrough::RULE,
     &rdma_memlock::RULE,
     &vhost_zerocopy::RULE,
+    &sriov_vfs::RULE,
+    &eswitch_mode::RULE,
+    &mtu::RULE,
+    &vf_identity::RULE,
     &host_preflight::RULE,
 ];

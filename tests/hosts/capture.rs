@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use vmtune::host::capture::Scrubber;
 use vmtune::host::{self, Root, Source};
 use vmtune::model::facts::Facts;
 
@@ -11,9 +12,14 @@ use crate::facts;
 use crate::shapes::SHAPES;
 
 /// Returns facts as JSON without where they come from, why others are not
-/// known, and the command line.
+/// known, and the command line. What a capture replaces is numbered.
 fn essence(facts: &Facts) -> String {
-    serde_json::to_string_pretty(&stripped(facts)).unwrap()
+    numbered(&stripped(facts))
+}
+
+fn numbered(value: &Value) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap();
+    Scrubber::default().text(&text)
 }
 
 fn stripped(facts: &Facts) -> Value {
@@ -73,9 +79,7 @@ fn a_captured_machine_has_the_same_facts() {
         let copy = folder.path().join("copy");
         host::capture(&Root::tree(&machine.dir), &copy).unwrap();
         let (before, after) = (facts(&machine.dir), facts(&copy));
-        let expected =
-            essence(&before).replace("enxb8cef6010203", "enx020000000001");
-        assert_same(&expected, &essence(&after));
+        assert_same(&essence(&before), &essence(&after));
 
         let again = folder.path().join("again");
         host::capture(&Root::tree(&copy), &again).unwrap();
@@ -126,6 +130,10 @@ fn a_capture_names_nobody() {
             "hunter2",
             "my own rack",
             "alice",
+            "c4:70:bd",
+            "c670:bdff",
+            "3264160003bd70c4",
+            "serialnumber",
         ] {
             assert!(!all.contains(secret), "{secret}");
         }
@@ -149,7 +157,7 @@ fn this_machine_is_captured_as_it_is() {
         for node in value["topology"]["nodes"].as_array_mut().unwrap() {
             node["memory"] = Value::Null;
         }
-        serde_json::to_string_pretty(&value).unwrap()
+        numbered(&value)
     };
     assert_same(&still(&live), &still(&facts(&copy)));
 }

@@ -55,6 +55,12 @@ impl Machine {
         fs::write(path, format!("{content}\n")).unwrap();
     }
 
+    pub(crate) fn bytes(&self, path: &str, bytes: &[u8]) {
+        let path = self.dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
     pub(crate) fn folder(&self, path: &str) {
         fs::create_dir_all(self.dir.join(path)).unwrap();
     }

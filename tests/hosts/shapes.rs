@@ -1,6 +1,7 @@
 //! Made-up machines and the facts that are read of them. The facts are
 //! fixtures of other tests as well; `VMTUNE_UPDATE=1` writes them anew.
 
+mod connectx;
 mod desktop;
 mod odd;
 mod server;
@@ -16,8 +17,9 @@ use crate::machine::Machine;
 type Shape = fn(&Path) -> Machine;
 
 /// Machines, and where the facts of each are kept.
-pub(crate) const SHAPES: [(Shape, &str); 5] = [
+pub(crate) const SHAPES: [(Shape, &str); 6] = [
     (server::epyc_2s_nps2_cx6, "examples/host.json"),
+    (connectx::epyc_cx6lx_ovs, "tests/hosts/connectx-ovs.json"),
     (desktop::desktop_1s, "tests/hosts/desktop-1s.json"),
     (desktop::hybrid, "tests/hosts/hybrid.json"),
     (odd::no_smt, "tests/hosts/no-smt.json"),

@@ -247,6 +247,7 @@ pub fn facts(topology: Topology, pools: Vec<HugepagePool>) -> Facts {
         pci: Fact::known(Vec::new(), "made up"),
         rdma: Fact::unknown(unknown),
         cache_control: Fact::unknown(unknown),
+        nics: Fact::unknown(unknown),
         interrupts: Fact::unknown(unknown),
         services: ServiceFacts::unknown(unknown),
         settings: std::collections::BTreeMap::new(),

@@ -2,6 +2,7 @@
 
 use super::cores::{Row, draw, mark, rows};
 use super::count;
+use super::nic::nics;
 use super::page::{BOLD, FAINT, KEY, PLAIN, Page, Span, WARN};
 use crate::base::{CpuId, CpuSet, NodeId};
 use crate::model::Fact;
@@ -109,6 +110,7 @@ pub fn host(page: &mut Page, facts: &Facts, held: &Holders, detail: Detail) {
         draw(page, topology, &rows, held, numbered);
     }
     homeless_devices(page, facts, detail);
+    nics(page, facts, detail == Detail::All);
     legend(page, topology, held, &topology.online);
     notes(page, topology, held);
 }

@@ -9,6 +9,7 @@ mod diff;
 mod findings;
 mod host;
 mod label;
+mod nic;
 mod page;
 mod plan;
 mod rule;

@@ -16,6 +16,7 @@ pub const fn group_name(group: Group) -> &'static str {
         Group::HostCpu => "Host CPU",
         Group::HostMemory => "Host memory",
         Group::HostIo => "Host I/O",
+        Group::Network => "Network",
     }
 }
 

@@ -95,6 +95,7 @@ pub(super) fn host(l3s: u32, cores: u32, smt: u32) -> Facts {
         pci: known(vec![nic(), vf()]),
         rdma: unknown(),
         cache_control: unknown(),
+        nics: unknown(),
         interrupts: unknown(),
         services: ServiceFacts::unknown("a sample has none"),
         settings: std::collections::BTreeMap::new(),

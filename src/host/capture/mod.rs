@@ -145,8 +145,8 @@ fn scrubbed(
                 };
                 Seen::Content(scrubber.text(&text).into_bytes())
             }
-            // The one file that is not text, an EFI variable, is the name of
-            // a boot loader.
+            // What is no text is the name of a boot loader, an EFI variable,
+            // or the configuration space of a card, where it names nobody.
             Err(other) => Seen::Content(other.into_bytes()),
         },
         other => other,

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::{MacAddress, SwitchId};
+
 /// Replaces, in texts and paths, what names a machine or its owner: hardware
-/// addresses (MAC, InfiniBand), GUIDs and GIDs, UUIDs, interface names made
+/// addresses (MAC, InfiniBand), GUIDs and GIDs, switch ids made of them, UUIDs, interface names made
 /// of an address (`enx001122334455`), and the host's name. From a kernel
 /// command line it takes the values of all parameters but those that a plan
 /// may cite.
@@ -61,11 +63,21 @@ impl Scrubber {
     /// Looks for something to replace at the start of a text; gives its
     /// length and the stand-in.
     fn at(&mut self, text: &str) -> Option<(usize, String)> {
+        if let Some(id) = switch_id(text) {
+            let mac =
+                MacAddress::new([id[7], id[6], id[5], id[2], id[1], id[0]]);
+            let stand_in = self.like(&mac.to_string()).parse();
+            let stand_in = SwitchId::of_mlx5(stand_in.unwrap_or(mac));
+            return Some((SWITCH_ID, stand_in.to_string()));
+        }
         let len = uuid(text)
             .or_else(|| groups(text, 4, &[4, 8]))
             .or_else(|| groups(text, 2, &[6, 8, 20]))
             .or_else(|| self.hostname_at(text));
         if let Some(len) = len {
+            if is_nobodys(&text[..len]) {
+                return Some((len, text[..len].to_owned()));
+            }
             let stand_in = self.like(&text[..len]);
             return Some((len, stand_in));
         }
@@ -126,6 +138,29 @@ fn groups(text: &str, digits: usize, numbers: &[usize]) -> Option<usize> {
         .then_some(plain.len())
 }
 
+/// Returns whether an address is the one for nobody or for all.
+fn is_nobodys(address: &str) -> bool {
+    let all = |digit: char| {
+        let mut digits = address.chars().filter(char::is_ascii_hexdigit);
+        digits.all(|c| c.eq_ignore_ascii_case(&digit))
+    };
+    all('0') || all('f')
+}
+
+/// Digits of a switch id that is made of a MAC address.
+const SWITCH_ID: usize = 16;
+
+/// Reads the id of a switch that is a MAC address turned round, with 00:03 in
+/// its middle. Its stand-in is made of that of the address.
+fn switch_id(text: &str) -> Option<[u8; 8]> {
+    let (digits, after) = text.split_at_checked(SWITCH_ID)?;
+    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) || !ends(after) {
+        return None;
+    }
+    let bytes = u64::from_str_radix(digits, 16).ok()?.to_be_bytes();
+    (bytes[3..5] == [0, 3]).then_some(bytes)
+}
+
 /// Returns the length of a UUID.
 fn uuid(text: &str) -> Option<usize> {
     const FORM: [usize; 5] = [8, 4, 4, 4, 12];
@@ -184,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn the_switch_of_a_card_is_scrubbed_like_its_address() {
+        let mut scrubber = Scrubber::default();
+        let id = scrubber.text("\"3264160003bd70c4\"");
+        let mac: MacAddress =
+            scrubber.text("c4:70:bd:16:64:32").parse().unwrap();
+        assert_eq!(id, format!("\"{}\"", SwitchId::of_mlx5(mac)));
+        assert_ne!(mac.to_string(), "c4:70:bd:16:64:32");
+    }
+
+    #[test]
     fn other_numbers_stay() {
         for text in [
             "0000:c1:00.2",
@@ -196,6 +241,9 @@ mod tests {
             "12:34:56",
             "é–ü:",
             "deadbeefdeadbeef",
+            "00:00:00:00:00:00",
+            "FF:FF:FF:FF:FF:FF",
+            "0000:0000:0000:0000:0000:0000:0000:0000",
         ] {
             assert_eq!(scrub(text), text);
         }

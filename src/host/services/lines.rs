@@ -28,6 +28,12 @@ const FILES: [(&str, &str); 2] = [
     ("etc/sysconfig/irqbalance", "IRQBALANCE_BANNED_CPU"),
 ];
 
+/// Where rules for udev are.
+const UDEV: &str = "etc/udev/rules.d";
+/// What a rule for udev says that makes virtual functions, changes the mode of
+/// a switch or goes by its id.
+const CARDS: [&str; 3] = ["sriov_numvfs", "eswitch", "phys_switch_id"];
+
 /// What vmtune's own drop-ins are called.
 const OWN: &str = "90-vmtune.conf";
 
@@ -61,5 +67,27 @@ pub(super) fn read(root: &Root) -> Fact<BTreeMap<HostPath, Vec<String>>> {
     for (path, begins) in FILES {
         add(path, begins);
     }
+    all.extend(udev(root));
     Fact::known(all, "/etc, /run/systemd")
+}
+
+/// Collects the lines of rules for udev that have to do with the switches of
+/// network cards. A capture holds no others.
+fn udev(root: &Root) -> BTreeMap<HostPath, Vec<String>> {
+    let matters = |line: &str| {
+        !line.starts_with('#') && CARDS.iter().any(|word| line.contains(word))
+    };
+    let unlogged = root.unlogged();
+    let names = unlogged.list(UDEV).unwrap_or_default().into_iter();
+    let rules = names.filter(|name| name.ends_with(".rules"));
+    let lines = rules.filter_map(|name| {
+        let path = format!("{UDEV}/{name}");
+        let found = unlogged.lines(&path, matters).ok()?;
+        let found = match found.is_empty() {
+            true => return None,
+            false => root.lines(&path, matters).ok()?,
+        };
+        Some((format!("/{path}").parse().ok()?, found))
+    });
+    lines.collect()
 }

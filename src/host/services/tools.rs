@@ -3,11 +3,14 @@
 use crate::host::Root;
 use crate::model::Fact;
 
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 8] = [
+    "devlink",
+    "ip",
     "kernel-install",
     "proxmox-boot-tool",
     "systemctl",
     "systemd-tmpfiles",
+    "udevadm",
     "update-grub",
 ];
 

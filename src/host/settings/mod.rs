@@ -3,6 +3,7 @@
 
 mod cpu;
 mod memory;
+mod network;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind::NotFound;
@@ -26,7 +27,8 @@ pub(super) fn read(
     root: &Root,
     host: &Host<'_>,
 ) -> BTreeMap<HostPath, Fact<Option<String>>> {
-    let paths = [cpu::places(host), memory::places(root)].concat();
+    let paths =
+        [cpu::places(host), memory::places(root), network::places()].concat();
     let paths = paths.iter().filter_map(|path| path.parse().ok());
     let read = |path: HostPath| {
         let fact = match path.is_below("/etc") {

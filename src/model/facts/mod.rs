@@ -7,6 +7,7 @@ mod hypervisor;
 mod interrupt;
 mod kernel;
 mod memory;
+mod nic;
 mod pci;
 mod services;
 mod topology;
@@ -25,6 +26,10 @@ pub use kernel::{
     IommuGroup, KernelFacts,
 };
 pub use memory::{HugepagePool, MemoryFacts, Zone};
+pub use nic::{
+    EswitchMode, Gid, Identity, Master, MasterKind, Nic, PcieLink, RdmaPort,
+    Representor, Rings, Uplink,
+};
 pub use pci::{PciClass, PciFunction, RdmaDevice, Sriov};
 pub use services::{Claim, ServiceFacts};
 pub use topology::{Cache, Core, CpuKind, Die, Node, Package, Topology};
@@ -61,6 +66,9 @@ pub struct Facts {
     pub pci: Fact<Vec<PciFunction>>,
     /// RDMA devices.
     pub rdma: Fact<Vec<RdmaDevice>>,
+    /// Physical network functions, sorted by address.
+    #[serde(default = "Fact::<Vec<Nic>>::not_read")]
+    pub nics: Fact<Vec<Nic>>,
     /// How caches can be divided among VMs.
     #[serde(default = "Fact::<CacheControl>::not_read")]
     pub cache_control: Fact<CacheControl>,

@@ -1,6 +1,7 @@
 //! What the operator wants.
 
 mod levels;
+mod nic;
 mod vm;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ pub use levels::{
     Housekeeping, IommuPolicy, Isolation, Level, Memory, Pages, Pins,
     PlacementMode, Reserve, Smt,
 };
+pub use nic::{NicName, NicPolicy};
 pub use vm::{VmCpu, VmDevices, VmIommu, VmMemory, VmPolicy};
 
 /// A policy: everything that is not a fact and not in the definition.
@@ -35,6 +37,9 @@ pub struct Policy {
     /// Devices.
     #[serde(default)]
     pub devices: Devices,
+    /// Network cards.
+    #[serde(default)]
+    pub nic: NicPolicy,
     /// What each rule may do, by its id.
     #[serde(default)]
     pub rules: BTreeMap<String, Level>,
@@ -81,6 +86,7 @@ impl Default for Policy {
             memory: Memory::default(),
             iommu: IommuPolicy::default(),
             devices: Devices::default(),
+            nic: NicPolicy::default(),
             rules: BTreeMap::new(),
             vm: BTreeMap::new(),
         }

@@ -186,6 +186,7 @@ pub(super) fn host() -> Facts {
         ]),
         rdma: unknown(),
         cache_control: unknown(),
+        nics: unknown(),
         interrupts: unknown(),
         services: ServiceFacts::unknown("not part of this fixture"),
         settings: BTreeMap::new(),

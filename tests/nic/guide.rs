@@ -1,0 +1,39 @@
+//! A host that was set up by a guide for ConnectX cards and Open vSwitch: what
+//! the plan does otherwise, and what it says of it.
+
+use crate::{RULES_OF_CARDS, files, host, planned};
+
+/// What the guide wants.
+const GUIDE: &str = "functions = ['0000:81:00.0', '0000:81:00.1']\ncount = 4\n\
+                     mode = 'switchdev'\nmtu = 9000";
+
+#[test]
+fn what_the_guide_did_is_named() {
+    let plan = planned(&host(), GUIDE);
+    let ours = |rule: &str| RULES_OF_CARDS.contains(&rule);
+    let advice = plan.advice.iter().filter(|one| ours(&one.rule));
+    let advice = advice.map(|one| format!("{}: {}\n", one.rule, one.text));
+    insta::assert_snapshot!(advice.collect::<String>(), @r"
+    sriov-vfs: /etc/udev/rules.d/70-persistent-net-vf.rules makes functions or changes the switch as well, at another time: take these rules away before the host boots
+    sriov-vfs: /etc/udev/rules.d/70-persistent-net-vf.rules goes by the switch 52ac120003bd70c4, which no card of this host has (there is 3264160003bd70c4): such a rule never holds
+    ");
+    let missing = plan.unknown.iter().filter(|one| ours(&one.rule));
+    assert_eq!(missing.count(), 0);
+}
+
+/// The functions that VMs have by the guide keep where they are and what they
+/// are called.
+#[test]
+fn what_is_there_stays() {
+    let files = files(&planned(&host(), GUIDE));
+    let step = |name: &str| {
+        let folder = "/etc/systemd/system/vmtune-nic.service.d";
+        &files[&format!("{folder}/{name}.conf")]
+    };
+    for n in 0..4 {
+        let address = format!("0000:81:00.{}", n + 2);
+        assert!(files["/etc/vmtune/nic-bind.conf"].contains(&address));
+        let mac = format!("enp129s0f0np0 vf {n} mac c4:70:ff:ff:ff:e{n}\n");
+        assert!(step("40-identity").contains(&mac));
+    }
+}

@@ -1,0 +1,60 @@
+//! The unit that makes virtual functions: taken apart as systemd would, and
+//! run on a made-up card that minds the order.
+#![allow(clippy::disallowed_methods, reason = "tests read and write files")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a skipped test says what it lacks")]
+
+mod card;
+mod guide;
+mod order;
+#[path = "../support/mod.rs"]
+mod support;
+mod systemd;
+mod unit;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use support::vms::{Vm, subject};
+use vmtune::host::{self, Source};
+use vmtune::model::facts::Facts;
+use vmtune::model::{Plan, Target};
+use vmtune::planner::{Inputs, plan};
+use vmtune::rules::RULES;
+
+/// The rules about network cards.
+const RULES_OF_CARDS: [&str; 4] =
+    ["eswitch-mode", "mtu", "sriov-vfs", "vf-identity"];
+
+/// Returns the host whose card a guide has set up.
+fn host() -> Facts {
+    let path = "tests/hosts/connectx-ovs.json";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    host::collect(&Source::detect(&path).unwrap()).unwrap()
+}
+
+/// Plans a small VM on a host, with this `[nic]`.
+fn planned(facts: &Facts, nic: &str) -> Plan {
+    let ids: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
+    let text = format!("[nic]\n{nic}\n");
+    let policy = vmtune::policy::read(&text, "nic.toml", &ids).unwrap();
+    let inputs = Inputs {
+        facts,
+        policy: &policy,
+        subjects: &[subject(&Vm::new("vm", 4, 4096).xml())],
+        neighbours: &[],
+        connection: "files",
+    };
+    plan(&inputs).unwrap().plan
+}
+
+/// Returns the files that the rules about cards write.
+fn files(plan: &Plan) -> BTreeMap<String, String> {
+    let ours = |rule: &str| RULES_OF_CARDS.contains(&rule);
+    let changes = plan.changes.iter().filter(|one| ours(&one.rule));
+    let file = |one: &vmtune::model::Change| match &one.target {
+        Target::File(path) => Some((path.to_string(), one.to.clone()?)),
+        other => panic!("{other} is no file"),
+    };
+    changes.filter_map(file).collect()
+}
