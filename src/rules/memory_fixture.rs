@@ -89,6 +89,7 @@ impl Case {
             is_interface: false,
             position,
             managed: true,
+            mac: None,
             guest_bus: None,
         });
         let nodes = match node {

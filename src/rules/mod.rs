@@ -1,7 +1,8 @@
 //! Rules: one setting each, with the reason for it.
 //!
 //! A rule is a pure function of facts, definition, policy and placement. It
-//! sees the definition as it was read, never what another rule makes of it.
+//! sees the definition as it was read, never what another rule makes of it;
+//! but for the functions that its placement gives the VM, which it has.
 
 #[cfg(test)]
 mod fixture;
@@ -30,6 +31,7 @@ pub mod guest_iommu;
 pub mod guest_iommu_pt;
 pub mod guest_memlock;
 pub mod host_preflight;
+pub mod hostdev_vf;
 pub mod hugepage_mount;
 pub mod hugepage_reservation;
 pub mod hugepages;
@@ -130,7 +132,7 @@ pub enum Group {
 pub struct Context<'a> {
     /// The host.
     pub facts: &'a Facts,
-    /// The VM as it was read.
+    /// The VM as it was read, with the functions that it is given.
     pub domain: &'a Domain,
     /// The definition that it runs by, where it runs.
     pub live: Option<&'a Domain>,
@@ -163,7 +165,7 @@ pub struct HostContext<'a> {
 /// A VM of the plan, as a rule for the host sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct HostedVm<'a> {
-    /// The VM as it was read.
+    /// The VM as it was read, with the functions that it is given.
     pub domain: &'a Domain,
     /// The policy for it, its own table laid over the general keys.
     pub policy: &'a Policy,
@@ -475,6 +477,7 @@ pub const RULES: &[&Rule] = &[
     &memory_locking::RULE,
     &memory_balloon::RULE,
     &machine_type::RULE,
+    &hostdev_vf::RULE,
     &guest_iommu::RULE,
     &pci_numa::RULE,
     &guest_iommu_pt::RULE,

@@ -2,6 +2,7 @@
 
 mod levels;
 mod vm;
+mod vm_nic;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ pub use levels::{
     PlacementMode, Reserve, Smt,
 };
 pub use vm::{VmCpu, VmDevices, VmIommu, VmMemory, VmPolicy};
+pub use vm_nic::{NicElement, NicSource, VmNic};
 
 /// A policy: everything that is not a fact and not in the definition.
 #[derive(
