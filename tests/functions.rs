@@ -9,7 +9,8 @@ use vmtune::base::{CpuId, CpuSet, NodeId, PciAddress};
 use vmtune::definition;
 use vmtune::model::facts::{Facts, PciClass, PciFunction};
 use vmtune::model::policy::{
-    DeviceLocality, Housekeeping, Level, NicElement, NicSource, Policy, VmNic,
+    DeviceLocality, Housekeeping, Level, NicElement, NicSource, Pins, Policy,
+    VmNic,
 };
 use vmtune::model::{Fact, NicPlacement};
 use vmtune::planner::{Inputs, Neighbour, PlanError, Planned, plan};
@@ -182,6 +183,21 @@ fn a_vm_follows_the_function_that_is_left() {
     policy.devices.locality = DeviceLocality::Require;
     let none = planned(&facts, &policy, &[&vm("a"), &vm("b")]);
     assert_eq!(functions(&none).concat(), ["0000:41:00.1"]);
+}
+
+#[test]
+fn nobody_takes_from_afar_what_another_has_near() {
+    let mut facts = Shape::plain(2, 2, 4, 2).facts();
+    add_card(&mut facts, &Card::new("0000:41:00", 0, 1));
+    let wish = [nic("auto")];
+    let mut policy = wanting(&[("a", &wish), ("b", &wish)]);
+    policy.cpu.pins = Pins::Keep;
+    // CPUs 10 and 11 are of node 1.
+    let pinned = Vm { pins: vec![10, 11], ..Vm::new("a", 2, 2048) }.xml();
+    let both = planned(&facts, &policy, &[&pinned, &vm("b")]);
+    assert_eq!(functions(&both), [vec![], vec!["0000:41:00.1".to_owned()]]);
+    let alone = planned(&facts, &policy, &[&pinned]);
+    assert_eq!(functions(&alone), [["0000:41:00.1"]], "better than none");
 }
 
 #[test]

@@ -18,11 +18,7 @@ pub(super) fn equip(
         let policy = inputs.policy.for_vm(placement.name.as_str());
         if policy.plans(hostdev_vf::RULE.id) {
             let devices = &mut subject.domain.devices;
-            for nic in &placement.nics {
-                if let Some(source) = nic.added() {
-                    devices.attach(source, nic.is_interface, nic.mac);
-                }
-            }
+            *devices = devices.with_nics(&placement.nics);
         }
         subject
     };

@@ -104,7 +104,7 @@ impl<'a> Ground<'a> {
         let mut solution = self.place(&demands(&wishes))?;
         loop {
             let placements = &mut solution.placements;
-            let (vm, at) = match self.functions.give(&mut wishes, placements) {
+            let far = match self.functions.give(&mut wishes, placements) {
                 Ok(given) => {
                     for (placement, nics) in placements.iter_mut().zip(given) {
                         placement.nics = nics;
@@ -114,8 +114,10 @@ impl<'a> Ground<'a> {
                 Err(far) => far,
             };
             match self.place(&demands(&wishes)) {
-                Ok(nearer) => solution = nearer,
-                Err(short) => wishes[vm][at].give_up(&short.what.to_string()),
+                Ok(settled) => solution = settled,
+                Err(short) => far.into_iter().for_each(|(vm, at)| {
+                    wishes[vm][at].give_up(&short.what.to_string());
+                }),
             }
         }
     }

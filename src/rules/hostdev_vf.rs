@@ -11,7 +11,7 @@
 //! i440fx family has no such ports, and shows plain PCI.
 
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
-use crate::base::{PciAddress, XmlPath};
+use crate::base::XmlPath;
 use crate::model::domain::Hostdev;
 use crate::model::policy::Level;
 use crate::model::{Fact, NicPlacement};
@@ -63,22 +63,23 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
             why: unknown.clone(),
         };
     }
+    // Where the rule only advises, the VM does not count them yet.
+    let devices = cx.domain.devices.with_nics(nics).hostdevs;
     let mut edits = Vec::new();
     let mut advice = Vec::new();
     for nic in nics {
-        match nic.function {
-            None => advice
-                .push(format!("no function can be attached: {}", nic.because)),
-            Some(function) if nic.attached => {
-                let mut devices = cx.domain.devices.hostdevs.iter();
-                let has = devices.find(|device| device.source == function);
-                identify(nic, has, &mut edits, &mut advice);
-            }
-            Some(function) => {
-                edits.extend(attach(cx, nic, function));
-                advice.extend(without_mac(nic, function));
-            }
+        let mut all = devices.iter();
+        let device = all.find(|device| nic.function == Some(device.source));
+        let Some(device) = device else {
+            let why = &nic.because;
+            advice.push(format!("no function can be attached: {why}"));
+            continue;
+        };
+        match nic.attached {
+            false => edits.extend(attach(device, &nic.because)),
+            true => edits.extend(identify(device, nic)),
         }
+        advice.extend(without_mac(device, nic));
     }
     let names = nics.iter().filter_map(|nic| nic.function);
     let names: Vec<_> = names.map(|name| name.to_string()).collect();
@@ -86,76 +87,54 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
 }
 
 /// Returns the element of a function.
-fn element(is_interface: bool, position: usize) -> XmlPath {
-    let name = if is_interface { "interface" } else { "hostdev" };
-    at("devices").child(name).nth(position)
+fn element(device: &Hostdev) -> XmlPath {
+    let name = if device.is_interface { "interface" } else { "hostdev" };
+    at("devices").child(name).nth(device.position)
 }
 
-fn attach(
-    cx: &Context<'_>,
-    nic: &NicPlacement,
-    function: PciAddress,
-) -> Vec<Edit> {
-    let devices = &cx.domain.devices;
-    // Where the rule only advises, the VM does not count the function yet.
-    let counted = devices.hostdevs.iter().find(|d| d.source == function);
-    let elements = match nic.is_interface {
-        true => devices.interface_elements,
-        false => devices.hostdev_elements,
+fn attach(device: &Hostdev, because: &str) -> Vec<Edit> {
+    let path = element(device);
+    let set = |path: &XmlPath, name: &str, value: &str| {
+        Edit::set(path.clone().attribute(name), value, because)
     };
-    let position = counted.map_or(elements + 1, |device| device.position);
-    let path = element(nic.is_interface, position);
-    let set = |path: XmlPath, name: &str, value: &str| {
-        Edit::set(path.attribute(name), value, &nic.because)
+    let source = path.clone().child("source").child("address");
+    let mut edits = match device.is_interface {
+        true => vec![
+            set(&path, "type", "hostdev"),
+            set(&path, "managed", "yes"),
+            set(&source, "type", "pci"),
+        ],
+        false => vec![
+            set(&path, "mode", "subsystem"),
+            set(&path, "type", "pci"),
+            set(&path, "managed", "yes"),
+        ],
     };
-    let mut edits = Vec::new();
-    if nic.is_interface {
-        edits.push(set(path.clone(), "type", "hostdev"));
-    } else {
-        edits.push(set(path.clone(), "mode", "subsystem"));
-        edits.push(set(path.clone(), "type", "pci"));
-    }
-    edits.push(set(path.clone(), "managed", "yes"));
-    if let Some(mac) = nic.mac.filter(|_| nic.is_interface) {
+    let address = device.source.libvirt_attributes();
+    edits.extend(address.map(|(name, value)| set(&source, name, &value)));
+    if let Some(mac) = device.mac.filter(|_| device.is_interface) {
         let path = path.clone().child("mac");
-        edits.push(set(path, "address", &mac.to_string()));
+        edits.push(set(&path, "address", &mac.to_string()));
     }
-    edits.push(set(path.clone().child("driver"), "name", "vfio"));
-    let source = path.child("source").child("address");
-    if nic.is_interface {
-        edits.push(set(source.clone(), "type", "pci"));
-    }
-    for (name, value) in function.libvirt_attributes() {
-        edits.push(set(source.clone(), name, &value));
-    }
+    edits.push(set(&path.child("driver"), "name", "vfio"));
     edits
 }
 
-/// Sets the MAC address of a function that is attached.
-fn identify(
-    nic: &NicPlacement,
-    has: Option<&Hostdev>,
-    edits: &mut Vec<Edit>,
-    advice: &mut Vec<String>,
-) {
-    let Some(has) = has else { return };
-    if !has.is_interface {
-        advice.extend(without_mac(nic, has.source));
-        return;
-    }
-    if let Some(mac) = nic.mac.filter(|mac| has.mac != Some(*mac)) {
-        let path = element(true, has.position).child("mac");
-        let because = format!("the policy gives {} this address", has.source);
-        let target = path.attribute("address");
-        edits.push(Edit::set(target, mac.to_string(), because));
-    }
+/// Sets the MAC address of an interface that is there.
+fn identify(device: &Hostdev, nic: &NicPlacement) -> Option<Edit> {
+    let mac = nic.mac.filter(|mac| device.mac != Some(*mac))?;
+    let path = element(device).child("mac").attribute("address");
+    let because = format!("the policy gives {} this address", device.source);
+    let edit = Edit::set(path, mac.to_string(), because);
+    device.is_interface.then_some(edit)
 }
 
 /// Says that a `<hostdev>` has no address of its own.
-fn without_mac(nic: &NicPlacement, function: PciAddress) -> Option<String> {
-    let mac = nic.mac.filter(|_| !nic.is_interface)?;
+fn without_mac(device: &Hostdev, nic: &NicPlacement) -> Option<String> {
+    let mac = nic.mac.filter(|_| !device.is_interface)?;
     Some(format!(
-        "<hostdev> of {function} has no MAC address: {mac} is for the host to \
-         set, before the function is bound to a driver"
+        "<hostdev> of {} has no MAC address: {mac} is for the host to set, \
+         before the function is bound to a driver",
+        device.source
     ))
 }

@@ -1,6 +1,7 @@
 //! `<devices>`: what is passed through, and what placement or rules ask of.
 
 use crate::base::{CellId, MacAddress, PciAddress};
+use crate::model::NicPlacement;
 
 /// `<devices>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,13 +31,25 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Adds a PCI function as the last element of its kind.
-    pub fn attach(
-        &mut self,
-        source: PciAddress,
-        is_interface: bool,
-        mac: Option<MacAddress>,
-    ) {
+    /// Returns the devices with the functions that the VM is given.
+    #[must_use]
+    pub fn with_nics(&self, nics: &[NicPlacement]) -> Self {
+        let mut devices = self.clone();
+        for nic in nics {
+            if let Some(source) = nic.added() {
+                devices.attach(source, nic);
+            }
+        }
+        devices
+    }
+
+    /// Adds a function that is not there yet, as the last element of its
+    /// kind.
+    fn attach(&mut self, source: PciAddress, nic: &NicPlacement) {
+        let NicPlacement { is_interface, mac, .. } = *nic;
+        if self.hostdevs.iter().any(|device| device.source == source) {
+            return;
+        }
         let elements = match is_interface {
             true => &mut self.interface_elements,
             false => &mut self.hostdev_elements,

@@ -13,16 +13,7 @@ impl Functions<'_> {
         nics: &[VmNic],
     ) -> Vec<Option<&'d Hostdev>> {
         let mut found: Vec<Option<&Hostdev>> = vec![None; nics.len()];
-        let by_mac = |nic: &VmNic, has: &Hostdev| {
-            nic.mac.is_some() && nic.mac == has.mac
-        };
-        let by_name = |nic: &VmNic, has: &Hostdev| {
-            nic.from != NicSource::Auto && self.serves(has, &nic.from)
-        };
-        let any = |nic: &VmNic, has: &Hostdev| self.serves(has, &nic.from);
-        let ways: [&dyn Fn(&VmNic, &Hostdev) -> bool; 3] =
-            [&by_mac, &by_name, &any];
-        for way in ways {
+        for way in [Self::has_mac, Self::is_named, Self::serves] {
             for (at, nic) in nics.iter().enumerate() {
                 if found[at].is_some() {
                     continue;
@@ -31,19 +22,28 @@ impl Functions<'_> {
                     found.iter().flatten().any(|t| t.source == has.source)
                 };
                 let mut all = domain.devices.hostdevs.iter();
-                found[at] = all.find(|has| !taken(has) && way(nic, has));
+                found[at] = all.find(|has| !taken(has) && way(self, has, nic));
             }
         }
         found
     }
 
+    #[expect(clippy::unused_self, reason = "one of three ways")]
+    fn has_mac(&self, has: &Hostdev, nic: &VmNic) -> bool {
+        nic.mac.is_some() && nic.mac == has.mac
+    }
+
+    fn is_named(&self, has: &Hostdev, nic: &VmNic) -> bool {
+        nic.from != NicSource::Auto && self.serves(has, nic)
+    }
+
     /// Returns whether an attached function is one that was asked for. One
     /// that the host does not have now, as after a boot, is known by being an
     /// interface.
-    fn serves(&self, has: &Hostdev, from: &NicSource) -> bool {
+    fn serves(&self, has: &Hostdev, nic: &VmNic) -> bool {
         match self.function(has.source) {
-            Some(function) => self.is_of(function, from),
-            None => match from {
+            Some(function) => self.is_of(function, &nic.from),
+            None => match &nic.from {
                 NicSource::Auto => has.is_interface,
                 NicSource::Function(address) => has.source == *address,
                 NicSource::Interface(_) => false,

@@ -97,47 +97,49 @@ impl<'a> Functions<'a> {
     /// Gives the VMs, which are placed so, what they wish.
     ///
     /// # Errors
-    /// When a wish can only be met away from its VM: it is then for that
-    /// function alone, and the VMs are to be placed anew.
+    /// When there was a choice, or not enough: the choice is made now, and the
+    /// VMs are to be placed anew, for these functions. The wishes that could
+    /// only be met away from their VM are named.
     pub fn give(
         &self,
         wishes: &mut [Vec<Wish>],
         placements: &[VmPlacement],
-    ) -> Result<Vec<Vec<NicPlacement>>, WishAt> {
+    ) -> Result<Vec<Vec<NicPlacement>>, Vec<WishAt>> {
+        let mut open = order(wishes);
         let mut given = Vec::new();
-        for (vm, at) in order(wishes) {
-            let wish = &mut wishes[vm][at];
-            let State::Open(candidates) = &wish.state else { continue };
-            let is_left = |one: &PciAddress| self.is_left(*one, vm, &given);
-            let left: Vec<_> =
-                candidates.iter().copied().filter(is_left).collect();
-            let first = left.first().copied();
-            let is_near =
-                |one: &PciAddress| self.is_near(*one, &placements[vm]);
-            let near = left.into_iter().find(is_near);
-            match (near, first) {
-                (None, None) => {
-                    let why = "all functions that would do are given already";
-                    wish.state = State::Unmet(why.to_owned());
+        let mut far = Vec::new();
+        let mut changed = false;
+        // Nobody takes from afar what another VM has near.
+        for from_afar in [false, true] {
+            open.retain(|&(vm, at)| {
+                let wish = &mut wishes[vm][at];
+                let State::Open(candidates) = &wish.state else { return false };
+                let is_left = |one: &PciAddress| {
+                    self.is_left(*one, vm, &given)
+                        && (from_afar || self.is_near(*one, &placements[vm]))
+                };
+                let one = candidates.iter().copied().find(is_left);
+                changed |= candidates.len() > 1 && one.is_some();
+                if let Some(one) = one {
+                    given.push((vm, one));
+                    wish.state = State::Open(vec![one]);
+                    far.extend(from_afar.then_some((vm, at)));
                 }
-                (None, Some(far)) if candidates.len() > 1 => {
-                    wish.state = State::Open(vec![far]);
-                    return Err((vm, at));
-                }
-                (one, far) => {
-                    let one = one.or(far);
-                    given.extend(one.map(|one| ((vm, at), one)));
-                }
-            }
-        }
-        let place = |(vm, own): (usize, &Vec<Wish>)| {
-            let each = own.iter().enumerate().map(|(at, wish)| {
-                let mut found = given.iter().filter(|(to, _)| *to == (vm, at));
-                self.placed(wish, found.next().map(|(_, one)| *one))
+                one.is_none()
             });
-            each.collect()
+        }
+        for (vm, at) in open {
+            let why = "all functions that would do are given already";
+            wishes[vm][at].state = State::Unmet(why.to_owned());
+            changed = true;
+        }
+        if changed {
+            return Err(far);
+        }
+        let placed = |own: &Vec<Wish>| {
+            own.iter().map(|wish| self.placed(wish)).collect()
         };
-        Ok(wishes.iter().enumerate().map(place).collect())
+        Ok(wishes.iter().map(placed).collect())
     }
 
     /// Returns whether nobody was given a function, or what VFIO gives out
@@ -146,9 +148,9 @@ impl<'a> Functions<'a> {
         &self,
         candidate: PciAddress,
         vm: usize,
-        given: &[(WishAt, PciAddress)],
+        given: &[(usize, PciAddress)],
     ) -> bool {
-        given.iter().all(|((to, _), other)| {
+        given.iter().all(|(to, other)| {
             let grouped = || self.are_grouped(candidate, *other);
             candidate != *other && (*to == vm || !grouped())
         })
@@ -161,33 +163,38 @@ impl<'a> Functions<'a> {
     }
 
     /// Says what became of a wish.
-    fn placed(&self, wish: &Wish, given: Option<PciAddress>) -> NicPlacement {
-        let mac = wish.nic.mac;
-        let function = given.and_then(|address| self.function(address));
-        if let Some(function) = function {
-            return NicPlacement {
-                function: given,
-                attached: false,
-                is_interface: match wish.nic.element {
-                    NicElement::Auto => function.class != PciClass::Infiniband,
-                    NicElement::Interface => true,
-                    NicElement::Hostdev => false,
-                },
-                mac,
-                because: self.because(function),
-            };
-        }
-        let (has, because) = match &wish.state {
-            State::Has(has) => (Some(has), "it is attached".to_owned()),
-            State::Unmet(why) => (None, why.clone()),
-            State::Open(_) => (None, String::new()),
+    fn placed(&self, wish: &Wish) -> NicPlacement {
+        let nothing = |because: &str| NicPlacement {
+            function: None,
+            attached: false,
+            is_interface: false,
+            mac: wish.nic.mac,
+            because: because.to_owned(),
+        };
+        let candidates = match &wish.state {
+            State::Open(candidates) => candidates.iter(),
+            State::Unmet(why) => return nothing(why),
+            State::Has(has) => {
+                return NicPlacement {
+                    function: Some(has.source),
+                    attached: true,
+                    is_interface: has.is_interface,
+                    ..nothing("it is attached")
+                };
+            }
+        };
+        let mut functions = candidates.filter_map(|one| self.function(*one));
+        let Some(function) = functions.next() else {
+            return nothing("no function would do");
         };
         NicPlacement {
-            function: has.map(|has| has.source),
-            attached: has.is_some(),
-            is_interface: has.is_some_and(|has| has.is_interface),
-            mac,
-            because,
+            function: Some(function.address),
+            is_interface: match wish.nic.element {
+                NicElement::Auto => function.class != PciClass::Infiniband,
+                NicElement::Interface => true,
+                NicElement::Hostdev => false,
+            },
+            ..nothing(&self.because(function))
         }
     }
 
