@@ -30,6 +30,9 @@ pub mod guest_hugepages_rdma;
 pub mod guest_iommu;
 pub mod guest_iommu_pt;
 pub mod guest_memlock;
+pub mod guest_mtu;
+pub mod guest_rings;
+pub mod guest_roce_tos;
 pub mod host_preflight;
 pub mod hostdev_vf;
 pub mod hugepage_mount;
@@ -50,6 +53,7 @@ pub mod numa_cells;
 pub mod numa_memory;
 pub mod pci_numa;
 pub mod perf_sampling;
+pub mod rdma_limits;
 pub mod rdma_memlock;
 pub mod transparent_hugepages;
 pub mod vcpu_pin;
@@ -306,6 +310,17 @@ impl Context<'_> {
         }
     }
 
+    /// Returns the passed-through functions that are network controllers.
+    #[must_use]
+    pub fn network_functions(&self) -> Vec<PciAddress> {
+        let known = || self.facts.pci.value().into_iter().flatten();
+        let is_network = |address: &PciAddress| {
+            let mut all = known();
+            all.any(|f| f.address == *address && f.class.is_network())
+        };
+        self.domain.functions().filter(is_network).collect()
+    }
+
     /// Returns the passed-through functions that are, or are virtual functions
     /// of, RDMA devices of the host.
     #[must_use]
@@ -316,7 +331,7 @@ impl Context<'_> {
             let mut known = self.facts.pci.value().into_iter().flatten();
             known.find(|function| function.address == address)?.physfn
         };
-        let given = self.domain.devices.hostdevs.iter().map(|dev| dev.source);
+        let given = self.domain.functions();
         let is_rdma = |address: &PciAddress| {
             let physfn = physfn(*address);
             rdma.contains(address)
@@ -483,6 +498,9 @@ pub const RULES: &[&Rule] = &[
     &guest_iommu_pt::RULE,
     &guest_memlock::RULE,
     &guest_hugepages_rdma::RULE,
+    &guest_mtu::RULE,
+    &guest_roce_tos::RULE,
+    &guest_rings::RULE,
     &cpu_isolation::RULE,
     &irqbalance_ban::RULE,
     &irq_affinity::RULE,
@@ -496,6 +514,7 @@ pub const RULES: &[&Rule] = &[
     &numa_balancing::RULE,
     &iommu_passthrough::RULE,
     &rdma_memlock::RULE,
+    &rdma_limits::RULE,
     &vhost_zerocopy::RULE,
     &host_preflight::RULE,
 ];
