@@ -352,6 +352,22 @@ fn a_new_function_goes_behind_other_interfaces() {
 }
 
 #[test]
+fn what_the_host_loses_is_said() {
+    let mut facts = host();
+    change(&mut facts, "0000:c1:00.1", |f| {
+        f.interfaces = vec!["nicc1v0".to_owned()];
+    });
+    let policy = wanting(&[("vm", &[nic("auto")])]);
+    let planned = planned(&facts, &policy, &[&vm("vm")]);
+    let changes = planned.plan.changes.iter();
+    let trades: Vec<_> = changes
+        .filter(|change| change.rule == "hostdev-vf")
+        .filter_map(|change| change.trade.as_deref())
+        .collect();
+    assert_eq!(trades, ["the host is without nicc1v0 while the VM runs"]);
+}
+
+#[test]
 fn infiniband_is_a_hostdev() {
     let mut facts = host();
     for function in 1..=3 {

@@ -76,7 +76,7 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
             continue;
         };
         match nic.attached {
-            false => edits.extend(attach(device, &nic.because)),
+            false => edits.extend(attach(cx, device, &nic.because)),
             true => edits.extend(identify(device, nic)),
         }
         advice.extend(without_mac(device, nic));
@@ -92,7 +92,7 @@ fn element(device: &Hostdev) -> XmlPath {
     at("devices").child(name).nth(device.position)
 }
 
-fn attach(device: &Hostdev, because: &str) -> Vec<Edit> {
+fn attach(cx: &Context<'_>, device: &Hostdev, because: &str) -> Vec<Edit> {
     let path = element(device);
     let set = |path: &XmlPath, name: &str, value: &str| {
         Edit::set(path.clone().attribute(name), value, because)
@@ -116,8 +116,22 @@ fn attach(device: &Hostdev, because: &str) -> Vec<Edit> {
         let path = path.clone().child("mac");
         edits.push(set(&path, "address", &mac.to_string()));
     }
-    edits.push(set(&path.child("driver"), "name", "vfio"));
+    let driver = set(&path.child("driver"), "name", "vfio");
+    edits.push(match interfaces(cx, device).as_slice() {
+        [] => driver,
+        names => driver.trading(format!(
+            "the host is without {} while the VM runs",
+            names.join(", ")
+        )),
+    });
     edits
+}
+
+/// Returns the network interfaces that the host has of a function.
+fn interfaces(cx: &Context<'_>, device: &Hostdev) -> Vec<String> {
+    let mut functions = cx.facts.pci.value().into_iter().flatten();
+    let function = functions.find(|f| f.address == device.source);
+    function.map_or_else(Vec::new, |function| function.interfaces.clone())
 }
 
 /// Sets the MAC address of an interface that is there.
