@@ -395,10 +395,13 @@ fn rendered(case: &Case, planned: &Planned) -> Result<(), String> {
 fn any_order(case: &Case, planned: &Planned, seed: u64) -> Result<(), String> {
     let mut seeded = Seeded::new(!seed);
     for text in &case.texts {
-        let domain = definition::read(text).unwrap();
+        let mut domain = definition::read(text).unwrap();
         let vm = planned.plan.vms.iter().find(|v| v.name == domain.name);
         let placement = vm.unwrap().placement.as_ref().unwrap();
         let policy = case.policy.for_vm(domain.name.as_str());
+        if policy.plans("hostdev-vf") {
+            domain.devices = domain.devices.with_nics(&placement.nics);
+        }
         let context = Context {
             facts: &case.facts,
             domain: &domain,

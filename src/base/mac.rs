@@ -60,7 +60,7 @@ impl FromStr for MacAddress {
 
 serde_as_text!(
     MacAddress,
-    "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$",
+    "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$",
     "a MAC address, as c4:70:bd:16:64:32"
 );
 

@@ -22,7 +22,7 @@ use crate::files::journal::Journal;
 use crate::files::{StateDir, plan_store};
 use crate::host;
 use crate::hypervisor::Hypervisor;
-use crate::model::{Change, Place, Plan, Stage};
+use crate::model::{Change, NicPlacement, Place, Plan, Stage};
 use crate::planner::fingerprint;
 
 /// What facts call the machine that vmtune runs on.
@@ -178,7 +178,7 @@ fn facts_now(
         screen.complain("warning", &text);
         return Ok(None);
     }
-    let mut domains = Vec::new();
+    let mut devices = Vec::new();
     for vm in &plan.vms {
         let uuid = match vm.uuid {
             Some(uuid) => uuid,
@@ -186,16 +186,17 @@ fn facts_now(
         };
         let text = hypervisor.inactive_definition(&uuid)?;
         // What cannot be read has changed; `apply` says so by its digest.
-        domains.extend(definition::read(&text).ok());
+        if let Ok(domain) = definition::read(&text) {
+            devices.extend(domain.functions());
+        }
+        let nics = vm.placement.iter().flat_map(|placement| &placement.nics);
+        devices.extend(nics.filter_map(NicPlacement::added));
     }
-    let hostdevs = domains.iter().flat_map(|domain| &domain.devices.hostdevs);
-    let functions: Vec<_> = hostdevs.map(|dev| dev.source).collect();
-    let hardware = host::hardware(&functions).map_err(|error| {
+    let hardware = host::hardware(&devices).map_err(|error| {
         let error = anyhow::Error::new(error).context("reading this machine");
         CliError::new(Kind::Failed, error)
     })?;
-    let domains: Vec<_> = domains.iter().collect();
-    Ok(Some(fingerprint(&hardware, &domains)))
+    Ok(Some(fingerprint(&hardware, &devices)))
 }
 
 /// Refuses to go on where nobody can be asked.

@@ -6,6 +6,7 @@ pub mod domain;
 mod fact;
 pub mod facts;
 pub mod guest;
+mod nic;
 mod place;
 mod plan;
 pub mod policy;
@@ -15,6 +16,7 @@ mod running;
 pub use argument::{first_counts, is_same_argument, is_same_size};
 pub use change::{Change, Stage, Target};
 pub use fact::{Fact, Origin};
+pub use nic::NicPlacement;
 pub use place::{FileAccess, Footing, Place, Program, Service, Standing};
 pub use plan::{
     Advice, CellPlacement, Missing, Objective, Plan, VmPlacement, VmPlan,

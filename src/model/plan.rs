@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Change;
 use super::domain::Domain;
 use super::facts::BootLoader;
+use super::{Change, NicPlacement};
 use crate::base::{
     Bytes, CellId, CpuSet, Digest, DomainName, DomainUuid, NodeId, NodeSet,
     PageSize, VcpuId, VcpuSet,
@@ -157,6 +157,9 @@ pub struct VmPlacement {
     /// CPUs that nobody else may use although no vCPU runs on them: idle
     /// siblings under `isolate`, and the emulator's own core.
     pub reserved: CpuSet,
+    /// The virtual functions that the policy asks for, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nics: Vec<NicPlacement>,
     /// Why it is here, a sentence each.
     pub because: Vec<String>,
 }

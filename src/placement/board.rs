@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Held;
 use super::memory::{NodeMemory, memories};
 use crate::base::{Bytes, CpuId, CpuSet, NodeId};
-use crate::model::facts::{Facts, PciClass, PciFunction, Topology};
+use crate::model::facts::{Facts, PciFunction, Topology};
 
 /// What a host can give to VMs, less what is held and kept.
 #[derive(Debug, Clone)]
@@ -251,7 +251,7 @@ fn has_network(facts: &Facts, node: NodeId) -> bool {
     let shares = |f: &&PciFunction| f.sriov.is_some() || f.physfn.is_some();
     let told = functions().any(|function| shares(&function));
     functions().any(|function| {
-        function.class == PciClass::Network
+        function.class.is_network()
             && (!told || shares(&function))
             && function.nodes.value().is_some_and(|nodes| nodes.contains(node))
     })

@@ -78,6 +78,7 @@ pub(super) fn keep(
             .collect(),
         emulator,
         reserved: CpuSet::new(),
+        nics: Vec::new(),
         because: vec!["the definition's own pins are kept".to_owned()],
     })
 }

@@ -6,6 +6,10 @@
 //! [`Objective`](crate::model::Objective), and says below what no placement
 //! could go.
 //!
+//! [`Functions`] gives out the virtual functions of network cards: placement
+//! knows where those are that would do, and which it is follows from where the
+//! VM went.
+//!
 //! One VM is exact: for each node a dynamic programme over its L3 domains
 //! gives the least cost of every number of cores, and a branch and bound
 //! assigns the guest's cells to nodes. Several VMs are branch and bound over
@@ -17,6 +21,7 @@ mod curve;
 mod damage;
 mod demand;
 mod exact;
+mod functions;
 mod held;
 mod homes;
 mod housekeeping;
@@ -33,6 +38,7 @@ mod table;
 
 pub use board::Board;
 pub use demand::{CellDemand, CellWish, Demand, DeviceDemand, Kept};
+pub use functions::{Functions, Wish};
 pub use held::Held;
 pub use housekeeping::housekeeping;
 pub use joint::{Solution, place};

@@ -37,6 +37,7 @@ impl Board {
             emulator: CpuSet::new(),
             iothreads: BTreeMap::new(),
             reserved: CpuSet::new(),
+            nics: Vec::new(),
             because: Vec::new(),
         };
         let mut seats = self.seats(shape, found);

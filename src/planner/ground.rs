@@ -1,14 +1,16 @@
 //! The ground that placement stands on: the host, less what others hold.
 
 use super::{Inputs, Neighbour, Subject};
-use crate::base::CpuSet;
+use crate::base::{CpuSet, DomainName, PciAddress};
 use crate::model::Objective;
+use crate::model::domain::Domain;
 use crate::model::facts::Facts;
 use crate::model::policy::{Housekeeping, Policy};
 use crate::placement::{
-    Board, Demand, Held, Shortage, Solution, housekeeping, place,
+    Board, Demand, Functions, Held, Shortage, Solution, Wish, housekeeping,
+    place,
 };
-use crate::rules::hugepage_reservation;
+use crate::rules::{hostdev_vf, hugepage_reservation};
 
 /// A host laid out for placement.
 pub(super) struct Ground<'a> {
@@ -17,6 +19,7 @@ pub(super) struct Ground<'a> {
     /// The same with pools that may be given pages; `None` where none may.
     roomy: Option<Board>,
     bare: Board,
+    functions: Functions<'a>,
     /// CPUs that are kept for the host.
     pub(super) housekeeping: CpuSet,
 }
@@ -74,6 +77,7 @@ impl<'a> Ground<'a> {
             roomy: (!pools.is_empty()).then(|| board.clone().growing(pools)),
             board,
             bare: Board::of(facts, kept.clone(), &none, &none, &none),
+            functions: Functions::of(facts, holders(inputs, present)),
             housekeeping: kept,
         }
     }
@@ -84,12 +88,68 @@ impl<'a> Ground<'a> {
         subjects: &[&Subject],
         policy: &Policy,
     ) -> Vec<Demand> {
-        let demand = |subject: &&Subject| {
+        let wishes = self.wishes(subjects, policy);
+        self.demands_with(subjects, policy, &wishes)
+    }
+
+    /// Places the subjects, and gives them the functions that their policy
+    /// asks for.
+    pub(super) fn settle(
+        &self,
+        subjects: &[&Subject],
+        policy: &Policy,
+    ) -> Result<Solution, Shortage> {
+        let mut wishes = self.wishes(subjects, policy);
+        let demands = |wishes: &_| self.demands_with(subjects, policy, wishes);
+        let mut solution = self.place(&demands(&wishes))?;
+        loop {
+            let placements = &mut solution.placements;
+            let far = match self.functions.give(&mut wishes, placements) {
+                Ok(given) => {
+                    for (placement, nics) in placements.iter_mut().zip(given) {
+                        placement.nics = nics;
+                    }
+                    return Ok(solution);
+                }
+                Err(far) => far,
+            };
+            match self.place(&demands(&wishes)) {
+                Ok(settled) => solution = settled,
+                Err(short) => far.into_iter().for_each(|(vm, at)| {
+                    wishes[vm][at].give_up(&short.what.to_string());
+                }),
+            }
+        }
+    }
+
+    fn wishes(&self, subjects: &[&Subject], policy: &Policy) -> Vec<Vec<Wish>> {
+        let wishes = |subject: &&Subject| {
+            let domain = &subject.domain;
+            let table = policy.vm_table(domain.name.as_str());
+            let nics = table.map_or(&[][..], |table| &table.nics);
+            self.functions.wishes(domain, nics)
+        };
+        subjects.iter().map(wishes).collect()
+    }
+
+    fn demands_with(
+        &self,
+        subjects: &[&Subject],
+        policy: &Policy,
+        wishes: &[Vec<Wish>],
+    ) -> Vec<Demand> {
+        let demand = |(subject, wishes): (&&Subject, &Vec<Wish>)| {
             let domain = &subject.domain;
             let policy = policy.for_vm(domain.name.as_str());
-            Demand::of(domain, self.facts, &policy)
+            let mut demand = Demand::of(domain, self.facts, &policy);
+            if policy.plans(hostdev_vf::RULE.id) {
+                let wished = wishes.iter();
+                let wished = wished.filter_map(|w| w.device(&self.functions));
+                demand.devices.extend(wished);
+            }
+            demand
         };
-        subjects.iter().map(demand).collect()
+        subjects.iter().zip(wishes).map(demand).collect()
     }
 
     /// Places them. Pages are reserved where that gains a better placement,
@@ -123,4 +183,19 @@ impl<'a> Ground<'a> {
         (core.cpus != self.housekeeping)
             .then(|| Housekeeping::Cpus(core.cpus.clone()))
     }
+}
+
+/// Returns which VM has which function, by any of its definitions.
+fn holders(
+    inputs: &Inputs<'_>,
+    present: &[&Neighbour],
+) -> Vec<(DomainName, PciAddress)> {
+    let neighbours = present.iter().flat_map(|n| &n.definitions);
+    let subjects = inputs.subjects.iter();
+    let subjects = subjects.flat_map(|s| s.live.iter().chain([&s.domain]));
+    let has = |domain: &Domain| -> Vec<_> {
+        let devices = domain.devices.hostdevs.iter();
+        devices.map(|dev| (domain.name.clone(), dev.source)).collect()
+    };
+    neighbours.chain(subjects).flat_map(has).collect()
 }

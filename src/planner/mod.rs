@@ -3,6 +3,7 @@
 mod because;
 pub mod check;
 mod fingerprint;
+mod functions;
 mod ground;
 mod host;
 mod judge;
@@ -107,12 +108,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
     subjects.sort_by(|a, b| a.domain.name.cmp(&b.domain.name));
     let ground = Ground::of(inputs, inputs.policy);
     let solution = ground
-        .place(&ground.demands(&subjects, inputs.policy))
+        .settle(&subjects, inputs.policy)
         .map_err(|short| refusal::explain(inputs, &subjects, &short))?;
-    let domains: Vec<&Domain> = subjects.iter().map(|s| &s.domain).collect();
+    let equipped = functions::equip(inputs, &subjects, &solution.placements);
+    let devices = functions::cited(&subjects, &solution.placements);
     let mut plan = Plan {
         schema_version: Plan::SCHEMA_VERSION,
-        fingerprint: fingerprint(&inputs.facts.into(), &domains),
+        fingerprint: fingerprint(&inputs.facts.into(), &devices),
         host: inputs.facts.source.clone(),
         connection: inputs.connection.to_owned(),
         preset: inputs.policy.preset.clone(),
@@ -124,7 +126,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
         unknown: Vec::new(),
     };
     let mut definitions = BTreeMap::new();
-    for (at, subject) in subjects.iter().enumerate() {
+    for (at, subject) in equipped.iter().enumerate() {
         let domain = &subject.domain;
         let mut placement = solution.placements[at].clone();
         plan.advice.extend(because::crowded(inputs.facts, &placement));
@@ -153,7 +155,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
             bound: solution.bounds[at],
         });
     }
-    host::changes(inputs, &solution.reservations, &mut plan)?;
+    plan.unknown.extend(functions::unseen(inputs, &solution.placements));
+    let with_functions = Inputs { subjects: &equipped, ..*inputs };
+    host::changes(&with_functions, &solution.reservations, &mut plan)?;
     let after = pools::after(inputs.facts, &solution.reservations, &plan);
     let inputs = Inputs { facts: &after, ..*inputs };
     judge::judge(&inputs, &definitions, &mut plan)?;

@@ -276,6 +276,7 @@ pub(super) fn placement(
         emulator: CpuSet::from_iter([CpuId(0), CpuId(16)]),
         iothreads: BTreeMap::new(),
         reserved: CpuSet::new(),
+        nics: Vec::new(),
         because: Vec::new(),
     }
 }

@@ -45,8 +45,6 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Fact;
-    use crate::model::facts::RdmaDevice;
     use crate::rules::fixture::Case;
 
     #[test]
@@ -55,12 +53,7 @@ mod tests {
         case.pass("0000:c1:00.0", Some(0));
         let verdict = case.verdict(&RULE);
         assert!(matches!(verdict, Verdict::NotApplicable(_)));
-        let device = RdmaDevice {
-            name: "mlx5_0".into(),
-            pci: Some("0000:c1:00.0".parse().unwrap()),
-            interfaces: Vec::new(),
-        };
-        case.facts.rdma = Fact::known(vec![device], "/sys/class/infiniband");
+        case.rdma("0000:c1:00.2");
         assert!(case.said(&RULE).contains("only for programs that ask"));
     }
 }

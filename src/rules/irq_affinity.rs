@@ -271,6 +271,7 @@ mod tests {
             is_interface: false,
             position: 1,
             managed: true,
+            mac: None,
             guest_bus: None,
         });
         let mut all = Vec::new();

@@ -10,6 +10,7 @@ use crate::base::{
 use crate::model::domain::{Domain, GuestCell, Hostdev};
 use crate::model::facts::{
     BootArgument, BootArguments, HugepagePool, PciClass, PciFunction,
+    RdmaDevice,
 };
 use crate::model::{CellPlacement, Fact, Target};
 use crate::placement::Reservations;
@@ -89,6 +90,7 @@ impl Case {
             is_interface: false,
             position,
             managed: true,
+            mac: None,
             guest_bus: None,
         });
         let nodes = match node {
@@ -108,6 +110,17 @@ impl Case {
             interfaces: Vec::new(),
         });
         self.facts.pci = Fact::known(all, "pci");
+    }
+
+    /// Passes an RDMA device of the host through, on its node 0.
+    pub(super) fn rdma(&mut self, source: &str) {
+        self.pass(source, Some(0));
+        let device = RdmaDevice {
+            name: "mlx5_0".into(),
+            pci: Some(source.parse().unwrap()),
+            interfaces: Vec::new(),
+        };
+        self.facts.rdma = Fact::known(vec![device], "/sys/class/infiniband");
     }
 
     /// Asks a rule for the host, with the VM as the only one of the plan, and

@@ -1,7 +1,8 @@
 //! Rules: one setting each, with the reason for it.
 //!
 //! A rule is a pure function of facts, definition, policy and placement. It
-//! sees the definition as it was read, never what another rule makes of it.
+//! sees the definition as it was read, never what another rule makes of it;
+//! but for the functions that its placement gives the VM, which it has.
 
 #[cfg(test)]
 mod fixture;
@@ -32,7 +33,11 @@ pub mod guest_hugepages_rdma;
 pub mod guest_iommu;
 pub mod guest_iommu_pt;
 pub mod guest_memlock;
+pub mod guest_mtu;
+pub mod guest_rings;
+pub mod guest_roce_tos;
 pub mod host_preflight;
+pub mod hostdev_vf;
 pub mod hugepage_mount;
 pub mod hugepage_reservation;
 pub mod hugepages;
@@ -53,6 +58,7 @@ pub mod numa_cells;
 pub mod numa_memory;
 pub mod pci_numa;
 pub mod perf_sampling;
+pub mod rdma_limits;
 pub mod rdma_memlock;
 pub mod sriov_vfs;
 pub mod transparent_hugepages;
@@ -139,7 +145,7 @@ pub enum Group {
 pub struct Context<'a> {
     /// The host.
     pub facts: &'a Facts,
-    /// The VM as it was read.
+    /// The VM as it was read, with the functions that it is given.
     pub domain: &'a Domain,
     /// The definition that it runs by, where it runs.
     pub live: Option<&'a Domain>,
@@ -172,7 +178,7 @@ pub struct HostContext<'a> {
 /// A VM of the plan, as a rule for the host sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct HostedVm<'a> {
-    /// The VM as it was read.
+    /// The VM as it was read, with the functions that it is given.
     pub domain: &'a Domain,
     /// The policy for it, its own table laid over the general keys.
     pub policy: &'a Policy,
@@ -313,6 +319,17 @@ impl Context<'_> {
         }
     }
 
+    /// Returns the passed-through functions that are network controllers.
+    #[must_use]
+    pub fn network_functions(&self) -> Vec<PciAddress> {
+        let known = || self.facts.pci.value().into_iter().flatten();
+        let is_network = |address: &PciAddress| {
+            let mut all = known();
+            all.any(|f| f.address == *address && f.class.is_network())
+        };
+        self.domain.functions().filter(is_network).collect()
+    }
+
     /// Returns the passed-through functions that are, or are virtual functions
     /// of, RDMA devices of the host.
     #[must_use]
@@ -323,7 +340,7 @@ impl Context<'_> {
             let mut known = self.facts.pci.value().into_iter().flatten();
             known.find(|function| function.address == address)?.physfn
         };
-        let given = self.domain.devices.hostdevs.iter().map(|dev| dev.source);
+        let given = self.domain.functions();
         let is_rdma = |address: &PciAddress| {
             let physfn = physfn(*address);
             rdma.contains(address)
@@ -484,11 +501,15 @@ pub const RULES: &[&Rule] = &[
     &memory_locking::RULE,
     &memory_balloon::RULE,
     &machine_type::RULE,
+    &hostdev_vf::RULE,
     &guest_iommu::RULE,
     &pci_numa::RULE,
     &guest_iommu_pt::RULE,
     &guest_memlock::RULE,
     &guest_hugepages_rdma::RULE,
+    &guest_mtu::RULE,
+    &guest_roce_tos::RULE,
+    &guest_rings::RULE,
     &cpu_isolation::RULE,
     &irqbalance_ban::RULE,
     &irq_affinity::RULE,
@@ -502,6 +523,7 @@ pub const RULES: &[&Rule] = &[
     &numa_balancing::RULE,
     &iommu_passthrough::RULE,
     &rdma_memlock::RULE,
+    &rdma_limits::RULE,
     &vhost_zerocopy::RULE,
     &sriov_vfs::RULE,
     &eswitch_mode::RULE,

@@ -324,6 +324,7 @@ mod tests {
             is_interface: false,
             position: 1,
             managed: true,
+            mac: None,
             guest_bus: None,
         };
         case.domain.devices.hostdevs.push(device);

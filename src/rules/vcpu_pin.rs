@@ -170,6 +170,7 @@ mod tests {
             is_interface: false,
             position: 1,
             managed: true,
+            mac: None,
             guest_bus: None,
         });
         let function = PciFunction {

@@ -9,12 +9,16 @@
               what it lacks"
 )]
 
+#[path = "../support/functions.rs"]
+#[allow(unreachable_pub, reason = "the other tests share it")]
+mod card;
 mod command;
 mod corpus;
 mod daemon;
 #[path = "../transaction/fault.rs"]
 #[allow(dead_code, reason = "the other tests need more of it")]
 mod fault;
+mod functions;
 mod host;
 mod killed;
 mod live;

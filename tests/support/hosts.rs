@@ -263,13 +263,16 @@ pub fn add_nic(facts: &mut Facts, nodes: &[NodeId]) {
             format!("0000:{:02x}:00.{function}", 0x10 + node.0).parse().unwrap()
         };
         let near: NodeSet = [*node].into_iter().collect();
-        let function = |function, physfn, sriov| PciFunction {
+        let function = |function, physfn: Option<_>, sriov| PciFunction {
             address: at(function),
             id: Fact::known("15b3:101e".parse().unwrap(), "made up"),
             class: PciClass::Network,
             nodes: Fact::known(near.clone(), "made up"),
-            driver: Fact::unknown("not made up"),
-            iommu_group: Fact::unknown("not made up"),
+            driver: Fact::known(None, "made up"),
+            iommu_group: Fact::known(
+                Some(2 * node.0 + u32::from(physfn.is_some())),
+                "made up",
+            ),
             physfn,
             sriov,
             interfaces: Vec::new(),

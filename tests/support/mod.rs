@@ -9,6 +9,7 @@
 )]
 
 pub mod cpu_settings;
+pub mod functions;
 pub mod hosts;
 pub mod tuned;
 pub mod vms;

@@ -7,7 +7,7 @@ use vmtune::model::Fact;
 use vmtune::model::facts::{CpuKind, Facts};
 use vmtune::model::policy::{
     DeviceLocality, Emulator, GuestIommu, Housekeeping, Level, Pages, Pins,
-    PlacementMode, Policy, Smt, VmPolicy,
+    PlacementMode, Policy, Smt, VmNic, VmPolicy,
 };
 use vmtune::rules::RULES;
 
@@ -191,6 +191,10 @@ fn table(seeded: &mut Seeded) -> VmPolicy {
     }
     if seeded.chance(20) {
         vm.memory.pages = Some(pages(seeded));
+    }
+    if seeded.chance(40) {
+        let count = 1 + seeded.below(2);
+        vm.nics = (0..count).map(|_| VmNic::default()).collect();
     }
     vm
 }

@@ -231,17 +231,16 @@ fn devices(
 ) -> Vec<&PciFunction> {
     let all = facts.pci.value().map_or(&[][..], Vec::as_slice);
     let shown = |function: &&PciFunction| {
-        let kinds = [PciClass::Network, PciClass::Accelerator];
-        kinds.contains(&function.class)
-            && function.physfn.is_none()
-            && here(function)
+        let is_shown = function.class.is_network()
+            || function.class == PciClass::Accelerator;
+        is_shown && function.physfn.is_none() && here(function)
     };
     all.iter().filter(shown).collect()
 }
 
 fn device(function: &PciFunction) -> Vec<Span> {
     let kind = match function.class {
-        PciClass::Network => "NIC",
+        class if class.is_network() => "NIC",
         _ => "GPU",
     };
     let mut about = function.interfaces.clone();

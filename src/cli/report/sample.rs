@@ -204,6 +204,7 @@ pub(super) fn plan(cpus: &[u32], node: u32, changes: Vec<Change>) -> Plan {
         emulator: "8,24".parse().unwrap(),
         iothreads: [(1, "8,24".parse().unwrap())].into(),
         reserved: CpuSet::new(),
+        nics: Vec::new(),
         because: vec!["node 1 has the NIC".into()],
     };
     let vm = VmPlan {

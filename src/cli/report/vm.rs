@@ -7,7 +7,7 @@ use super::page::{BOLD, FAINT, GOOD, PLAIN, Page, Span, WARN};
 use crate::base::{CpuSet, NodeSet, PageSize};
 use crate::model::domain::Domain;
 use crate::model::facts::{Facts, PciFunction};
-use crate::model::{Objective, Plan, VmPlacement, VmPlan};
+use crate::model::{NicPlacement, Objective, Plan, VmPlacement, VmPlan};
 
 /// So many cores are listed one by one, unless all are asked for.
 const CORES: usize = 8;
@@ -44,8 +44,9 @@ pub(super) fn vm(
     }
     page.row(2, "memory", &plain(pages(place)));
     let hostdevs = domain.map_or(&[][..], |d| &d.devices.hostdevs);
-    for device in hostdevs {
-        let spans = locality(place, host, device.source);
+    let given = place.nics.iter().filter_map(NicPlacement::added);
+    for device in hostdevs.iter().map(|dev| dev.source).chain(given) {
+        let spans = locality(place, host, device);
         page.row(2, "device", &spans);
     }
     page.row(2, "emulator", &plain(emulator(plan, place)));

@@ -9,22 +9,23 @@ use crate::model::domain::{
 
 pub(super) fn read(root: Node<'_>) -> Result<Devices, ReadError> {
     let mut devices = Devices::default();
-    let (mut hostdevs, mut interfaces) = (0, 0);
     for device in root.all(&["devices"]).flat_map(Node::children) {
         devices.needs_shared_memory |= shares_memory(device);
         match device.name().as_str() {
             "hostdev" => {
-                hostdevs += 1;
+                devices.hostdev_elements += 1;
+                let position = devices.hostdev_elements;
                 if device.says("type", "pci") {
-                    devices.hostdevs.push(hostdev(device, hostdevs, false)?);
+                    devices.hostdevs.push(hostdev(device, position, false)?);
                 } else {
                     devices.other_hostdevs += 1;
                 }
             }
             "interface" => {
-                interfaces += 1;
+                devices.interface_elements += 1;
+                let position = devices.interface_elements;
                 if is_pci_interface(device) {
-                    devices.hostdevs.push(hostdev(device, interfaces, true)?);
+                    devices.hostdevs.push(hostdev(device, position, true)?);
                 } else if device.says("type", "hostdev") {
                     devices.other_hostdevs += 1;
                 } else {
@@ -67,11 +68,13 @@ fn hostdev(
 ) -> Result<Hostdev, ReadError> {
     let source = device.all(&["source", "address"]).next();
     let source = source.ok_or_else(|| device.missing("source address"))?;
+    let mac = device.child("mac").and_then(|mac| mac.attribute("address"));
     Ok(Hostdev {
         source: pci_address(source)?,
         is_interface,
         position,
         managed: device.says("managed", "yes"),
+        mac: mac.and_then(|mac| mac.parse().ok()),
         guest_bus: guest_bus(device)?,
     })
 }

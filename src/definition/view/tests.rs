@@ -162,6 +162,8 @@ fn devices() {
     assert!(pci.managed && !pci.is_interface);
     assert_eq!(vf.source.to_string(), "0000:41:00.1");
     assert!(vf.is_interface && vf.position == 2);
+    let elements = (devices.hostdev_elements, devices.interface_elements);
+    assert_eq!(elements, (2, 2));
     assert_eq!(devices.other_hostdevs, 1);
     assert_eq!(devices.interfaces.len(), 1);
     assert_eq!(devices.disks[0].iothread, Some(2));

@@ -29,6 +29,7 @@ fn placement() -> VmPlacement {
         emulator: cpus("0"),
         iothreads: [(1, cpus("0"))].into(),
         reserved: CpuSet::new(),
+        nics: Vec::new(),
         because: vec![],
     }
 }

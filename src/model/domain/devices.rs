@@ -1,6 +1,7 @@
 //! `<devices>`: what is passed through, and what placement or rules ask of.
 
-use crate::base::{CellId, PciAddress};
+use crate::base::{CellId, MacAddress, PciAddress};
+use crate::model::NicPlacement;
 
 /// `<devices>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -8,6 +9,10 @@ pub struct Devices {
     /// Host PCI functions, from `<hostdev type='pci'>` and
     /// `<interface type='hostdev'>`, in document order.
     pub hostdevs: Vec<Hostdev>,
+    /// How many `<hostdev>` elements there are, of every kind.
+    pub hostdev_elements: usize,
+    /// How many `<interface>` elements there are, of every kind.
+    pub interface_elements: usize,
     /// Mediated, USB, SCSI and other `<hostdev>`s, counted only.
     pub other_hostdevs: u32,
     /// `<disk>`s.
@@ -25,6 +30,43 @@ pub struct Devices {
     pub needs_shared_memory: bool,
 }
 
+impl Devices {
+    /// Returns the devices with the functions that the VM is given.
+    #[must_use]
+    pub fn with_nics(&self, nics: &[NicPlacement]) -> Self {
+        let mut devices = self.clone();
+        for nic in nics {
+            if let Some(source) = nic.added() {
+                devices.attach(source, nic);
+            }
+        }
+        devices
+    }
+
+    /// Adds a function that is not there yet, as the last element of its
+    /// kind.
+    fn attach(&mut self, source: PciAddress, nic: &NicPlacement) {
+        let NicPlacement { is_interface, mac, .. } = *nic;
+        if self.hostdevs.iter().any(|device| device.source == source) {
+            return;
+        }
+        let elements = match is_interface {
+            true => &mut self.interface_elements,
+            false => &mut self.hostdev_elements,
+        };
+        *elements += 1;
+        let position = *elements;
+        self.hostdevs.push(Hostdev {
+            source,
+            is_interface,
+            position,
+            managed: true,
+            mac,
+            guest_bus: None,
+        });
+    }
+}
+
 /// A passed-through PCI function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hostdev {
@@ -36,6 +78,9 @@ pub struct Hostdev {
     pub position: usize,
     /// `managed='yes'`.
     pub managed: bool,
+    /// The MAC address that an `<interface>` has; libvirt makes one for one
+    /// without.
+    pub mac: Option<MacAddress>,
     /// Bus of the guest PCI address, where the definition gives one.
     pub guest_bus: Option<u8>,
 }

@@ -18,7 +18,9 @@ pub use memory::{
 };
 pub use tune::{Cachetune, Cputune, Scheduler};
 
-use crate::base::{CpuSet, Digest, DomainName, DomainUuid, PageSize, VcpuSet};
+use crate::base::{
+    CpuSet, Digest, DomainName, DomainUuid, PageSize, PciAddress, VcpuSet,
+};
 
 /// A VM. It is a view of a definition, never written back: what a plan
 /// changes is edited in the definition's own text.
@@ -97,6 +99,11 @@ impl Domain {
     #[must_use]
     pub fn has_passthrough(&self) -> bool {
         !self.devices.hostdevs.is_empty()
+    }
+
+    /// Returns the functions of the host that are passed through.
+    pub fn functions(&self) -> impl Iterator<Item = PciAddress> {
+        self.devices.hostdevs.iter().map(|device| device.source)
     }
 
     /// Returns whether the definition asks for huge pages: a page size of

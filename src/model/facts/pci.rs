@@ -59,8 +59,10 @@ pub struct Sriov {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum PciClass {
-    /// Network controllers (class 02), InfiniBand among them.
+    /// Network controllers (class 02).
     Network,
+    /// Network controllers of InfiniBand (class 02, subclass 07).
+    Infiniband,
     /// Displays and 3D (class 03) and processing accelerators (class 12).
     Accelerator,
     /// Mass storage (class 01).
@@ -72,10 +74,17 @@ pub enum PciClass {
 }
 
 impl PciClass {
+    /// Returns whether it is a network controller, of InfiniBand or not.
+    #[must_use]
+    pub const fn is_network(self) -> bool {
+        matches!(self, Self::Network | Self::Infiniband)
+    }
+
     /// Reads the class of a 24-bit class code as sysfs has it.
     #[must_use]
     pub const fn of_code(code: u32) -> Self {
         match code >> 16 {
+            0x02 if code >> 8 == 0x0207 => Self::Infiniband,
             0x01 => Self::Storage,
             0x02 => Self::Network,
             0x03 | 0x12 => Self::Accelerator,

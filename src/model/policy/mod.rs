@@ -3,6 +3,7 @@
 mod levels;
 mod nic;
 mod vm;
+mod vm_nic;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ pub use levels::{
 };
 pub use nic::{NicName, NicPolicy};
 pub use vm::{VmCpu, VmDevices, VmIommu, VmMemory, VmPolicy};
+pub use vm_nic::{NicElement, NicSource, VmNic};
 
 /// A policy: everything that is not a fact and not in the definition.
 #[derive(

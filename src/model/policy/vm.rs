@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DeviceLocality, Emulator, GuestIommu, Isolation, Level, Pages, Pins,
-    PlacementMode, Policy, Smt,
+    PlacementMode, Policy, Smt, VmNic,
 };
 
 /// One VM's table: every key is optional and wins over the general one.
@@ -35,6 +35,8 @@ pub struct VmPolicy {
     pub iommu: VmIommu,
     /// Devices.
     pub devices: VmDevices,
+    /// Virtual functions of network cards that it shall have.
+    pub nics: Vec<VmNic>,
     /// What each rule may do for this VM.
     pub rules: BTreeMap<String, Level>,
 }

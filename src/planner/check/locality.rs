@@ -120,7 +120,8 @@ fn expanders(vm: &Vm<'_>, found: &mut Vec<Flaw>) {
     }
 }
 
-fn line(vm: &Vm<'_>, hostdev: &Hostdev) -> Option<u32> {
+/// Returns the line of a device.
+pub(super) fn line(vm: &Vm<'_>, hostdev: &Hostdev) -> Option<u32> {
     let name = if hostdev.is_interface { "interface" } else { "hostdev" };
     vm.line(&format!("devices/{name}[{}]", hostdev.position))
 }

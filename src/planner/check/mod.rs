@@ -9,6 +9,7 @@ mod budget;
 mod cells;
 mod cpu;
 mod flaw;
+mod functions;
 mod host;
 mod iommu;
 mod locality;
@@ -103,6 +104,7 @@ const CHECKS: &[Check] = &[
     promises::check,
     iommu::check,
     locality::check,
+    functions::check,
 ];
 
 /// Judges definitions that are on a host at the same time, beside neighbours

@@ -4,7 +4,7 @@ use super::Judged;
 use super::budget::Budget;
 use super::host::Host;
 use super::vm::{Vm, emulator_pin, iothread_pin, union, vcpu_pins};
-use crate::base::CpuSet;
+use crate::base::{CpuSet, PciAddress};
 use crate::model::domain::Domain;
 use crate::model::facts::Facts;
 use crate::model::policy::Policy;
@@ -18,8 +18,7 @@ pub(super) struct Scene<'a> {
     holders: Vec<Holder<'a>>,
 }
 
-/// What one definition holds of the host's CPUs. A pin to all of them holds
-/// nothing.
+/// What one definition holds of the host. A pin to all CPUs holds nothing.
 pub(super) struct Holder<'a> {
     pub(super) name: &'a str,
     /// Whether it is among the VMs that are judged.
@@ -30,6 +29,8 @@ pub(super) struct Holder<'a> {
     pub(super) vcpus: CpuSet,
     /// CPUs that any thread may run on.
     pub(super) all: CpuSet,
+    /// Functions of the host that are passed through.
+    pub(super) functions: Vec<PciAddress>,
 }
 
 impl<'a> Scene<'a> {
@@ -81,6 +82,7 @@ impl<'a> Holder<'a> {
             alone: union(held().filter(|pin| pin.len() == 1)),
             all: vcpus.union(&service_cpus(host, domain)),
             vcpus,
+            functions: domain.functions().collect(),
         }
     }
 }

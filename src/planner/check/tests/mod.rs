@@ -2,6 +2,7 @@
 
 mod devices;
 mod fixture;
+mod functions;
 mod memory;
 mod pins;
 mod properties;

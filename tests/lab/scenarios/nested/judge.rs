@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::host::{Process, State};
-use super::{MAC, MEMORY, MESSAGES, VCPUS};
+use super::{FORMER_MAC, MAC, MEMORY, MESSAGES, VCPUS};
 use crate::judge::{Judge, Results};
 use crate::placement::{numbers, on_one_of, pins, pins_of};
 
@@ -15,6 +15,7 @@ pub(super) fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
     let placement = &plan["vms"][0]["placement"];
     let before: State = results.json("before.json")?;
     planned(placement, &before, judge)?;
+    given(results, placement, judge)?;
     applied(results, placement, judge)?;
     started(results, placement, &before, judge)?;
     seen(results, placement, judge)?;
@@ -41,6 +42,51 @@ fn planned(placement: &Value, before: &State, judge: &mut Judge) -> Result<()> {
         "the memory is planned as pages of 2 MiB of that node",
         &(&placement["pages"], memory),
         &(&json!("2M"), vec![&json!(node)]),
+    );
+    Ok(())
+}
+
+/// The VM has the function that it should have.
+fn given(
+    results: &Results,
+    placement: &Value,
+    judge: &mut Judge,
+) -> Result<()> {
+    let function: String = results.json("function.json")?;
+    let nics = placement["nics"].as_array().context("no functions")?;
+    let planned: Vec<_> = nics.iter().map(|nic| &nic["function"]).collect();
+    judge.same(
+        "the plan gives the VM the first function that no other VM has",
+        &planned,
+        &vec![&json!(function)],
+    );
+    let text = results.text("applied.xml")?;
+    let xml = roxmltree::Document::parse(&text)?;
+    let mut interfaces =
+        xml.descendants().filter(|node| node.has_tag_name("interface"));
+    let interface = interfaces.next().context("no interface")?;
+    let child = |name: &str, attribute: &str| {
+        let mut children = interface.children();
+        let child = children.find(|child| child.has_tag_name(name));
+        child.and_then(|child| child.attribute(attribute))
+    };
+    judge.same(
+        "libvirt has it as an interface with that MAC",
+        &(interface.attribute("type"), child("mac", "address")),
+        &(Some("hostdev"), Some(MAC)),
+    );
+    let bus = child("address", "bus").unwrap_or_default();
+    let index = u32::from_str_radix(bus.trim_start_matches("0x"), 16)?;
+    let index = index.to_string();
+    let port = xml.descendants().find(|node| {
+        node.has_tag_name("controller")
+            && node.attribute("type") == Some("pci")
+            && node.attribute("index") == Some(&index)
+    });
+    judge.same(
+        "libvirt has put it on a root port",
+        &port.and_then(|port| port.attribute("model")),
+        &Some("pcie-root-port"),
     );
     Ok(())
 }
@@ -195,7 +241,22 @@ fn ended(results: &Results, before: &State, judge: &mut Judge) -> Result<()> {
         &(&after.driver, &after.mac),
         &(&before.driver, &before.mac),
     );
-    judge.same("it had one", &before.driver.as_deref(), &Some("igbvf"));
+    let (driver, mac) = (before.driver.as_deref(), before.mac.as_deref());
+    judge.same(
+        "it had both, and not the guest's",
+        &(driver, mac),
+        &(Some("igbvf"), Some(FORMER_MAC)),
+    );
+    let port = |when: &str| -> Result<(Value, Value)> {
+        let links: Value = results.json(&format!("port.{when}"))?;
+        let link = links.get(0).context("ip does not know the port")?;
+        Ok((link["mtu"].clone(), link["vfinfo_list"].clone()))
+    };
+    judge.same(
+        "ip says of the port's MTU and of its functions what it said before",
+        &port("after")?,
+        &port("before")?,
+    );
     judge.same("vfio-pci has no function", &after.vfio, &Vec::new());
     judge.each("all pages are free again", &after.free, &before.free);
     let (former, applied) =

@@ -1,6 +1,6 @@
-//! The whole way, once: a VM with a function of a card is planned, changed,
-//! started under KVM, looked at from both sides while RDMA runs between the
-//! host and it, ended, and given back its former definition.
+//! The whole way, once: a VM that is to have a function of a card is planned,
+//! given one, changed, started under KVM, looked at from both sides while RDMA
+//! runs between the host and it, ended, and given back its former definition.
 
 mod guest;
 mod host;
@@ -8,7 +8,7 @@ mod judge;
 
 use std::net::Ipv4Addr;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::guest::ARCHIVE;
 use crate::inside::cards::{bind, in_xml};
@@ -17,15 +17,22 @@ use crate::scenario::{Fault, Scenario};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "nested",
-    about: "a VM with a function is planned, runs so, and is put back",
+    about: "a VM is given a function, runs with it, and is put back",
     shapes: &["nested"],
     alone: true,
     patience: 420,
-    faults: &[Fault {
-        name: "moved",
-        shape: "nested",
-        found_by: "each vCPU thread is on its planned CPU",
-    }],
+    faults: &[
+        Fault {
+            name: "moved",
+            shape: "nested",
+            found_by: "each vCPU thread is on its planned CPU",
+        },
+        Fault {
+            name: "freed",
+            shape: "nested",
+            found_by: "the plan gives the VM the first function",
+        },
+    ],
     run,
     judge: judge::judge,
 };
@@ -34,8 +41,11 @@ const VM: &str = "inner";
 const VCPUS: usize = 2;
 /// The guest's memory in MiB: its kernel and archive take half of it.
 const MEMORY: u64 = 256;
-/// The function's hardware address.
+/// A VM that has the card's first function, and never runs.
+const OTHER: &str = "other";
+/// The function's hardware address in the guest, and before.
 const MAC: &str = "52:54:00:00:a1:00";
+const FORMER_MAC: &str = "52:54:00:00:b1:00";
 /// The addresses of the card's port and of the guest's function.
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);
 const GUEST: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 2);
@@ -50,10 +60,11 @@ const MESSAGES: u64 = 100;
 fn run(lab: &Lab) -> Result<()> {
     let ports = lab.ports()?;
     let port = &ports[0];
-    let function = port.make_functions(2)?.swap_remove(0);
-    let line = ["link", "set", &port.interface, "vf", "0", "mac", MAC];
-    lab.ip("identity", &line)?;
-    bind(&function)?;
+    let functions = port.make_functions(2)?;
+    let [held, function] = &functions[..] else { bail!("{functions:?}") };
+    let own = [&port.interface[..], "vf", "1", "mac", FORMER_MAC];
+    lab.ip("identity", &[&["link", "set"], &own[..]].concat())?;
+    bind(function)?;
     let address = format!("{HOST}/24");
     let line = ["address", "add", &address, "dev", &port.interface];
     lab.ip("address", &line)?;
@@ -62,10 +73,18 @@ fn run(lab: &Lab) -> Result<()> {
     lab.keep_json("function.json", &function)?;
 
     lab.libvirtd()?;
-    lab.define(VM, &definition(&function))?;
+    lab.define(VM, &definition())?;
+    if !lab.does_wrong("freed") {
+        lab.define(OTHER, &holder(held))?;
+    }
     dump(lab, "former.xml")?;
     // This host was not started by what /etc says of its boot loader.
-    lab.keep("policy.toml", "rules.iommu-passthrough = 'advise'\n")?;
+    let text = format!(
+        "rules.iommu-passthrough = 'advise'\n\
+         [[vm.{VM}.nics]]\nfrom = '{}'\nmac = '{MAC}'\n",
+        port.interface
+    );
+    lab.keep("policy.toml", &text)?;
     let policy = lab.path("policy.toml");
     let policy = ["--policy", policy.to_str().unwrap()];
     let plan = ["plan", VM, "--connect", "qemu:///system", "--format", "json"];
@@ -73,7 +92,9 @@ fn run(lab: &Lab) -> Result<()> {
     lab.vmtune("apply", &["apply", "--yes"])?;
     dump(lab, "applied.xml")?;
 
-    lab.keep_json("before.json", &host::State::read(&function)?)?;
+    lab.keep_json("before.json", &host::State::read(function)?)?;
+    let show = ["-j", "link", "show", "dev", &port.interface];
+    lab.ip("port.before", &show)?;
     lab.virsh("start", &["start", VM])?;
     if lab.does_wrong("moved") {
         lab.virsh("move", &["vcpupin", VM, "0", "0", "--live"])?;
@@ -83,14 +104,15 @@ fn run(lab: &Lab) -> Result<()> {
     });
     lab.keep("guest.log", &get(CONSOLE)?)?;
     ready?;
-    lab.keep_json("running.json", &host::State::read(&function)?)?;
+    lab.keep_json("running.json", &host::State::read(function)?)?;
     lab.keep_json("process.json", &host::Process::read(VM)?)?;
     let check = ["check", VM, "--connect", "qemu:///system"];
     lab.keep_json("check.json", &lab.try_vmtune("check", &check)?.0)?;
     guest::run(lab, port)?;
 
     lab.virsh("destroy", &["destroy", VM])?;
-    lab.keep_json("after.json", &host::State::read(&function)?)?;
+    lab.keep_json("after.json", &host::State::read(function)?)?;
+    lab.ip("port.after", &show)?;
     lab.vmtune("rollback", &["rollback", "--yes"])?;
     dump(lab, "restored.xml")
 }
@@ -101,8 +123,26 @@ fn dump(lab: &Lab, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn definition(function: &str) -> String {
+/// A VM that has a function.
+fn holder(function: &str) -> String {
     let address = in_xml(function);
+    format!(
+        "<domain type='kvm'>
+  <name>{OTHER}</name>
+  <memory unit='MiB'>64</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='q35'>hvm</type></os>
+  <devices>
+    <hostdev mode='subsystem' type='pci' managed='yes'>
+      <source><address {address}/></source>
+    </hostdev>
+  </devices>
+</domain>
+"
+    )
+}
+
+fn definition() -> String {
     format!(
         "<domain type='kvm'>
   <name>{VM}</name>
@@ -118,10 +158,6 @@ fn definition(function: &str) -> String {
   <features><acpi/><apic/></features>
   <on_crash>destroy</on_crash>
   <devices>
-    <interface type='hostdev' managed='yes'>
-      <mac address='{MAC}'/>
-      <source><address type='pci' {address}/></source>
-    </interface>
     <serial type='file'><source path='{CONSOLE}'/></serial>
     <channel type='unix'>
       <target type='virtio' name='org.qemu.guest_agent.0'/>

@@ -1,0 +1,82 @@
+//! Says what MTU the guest must give a function of its own.
+//!
+//! vmtune changes nothing inside a guest. A virtual function starts with an
+//! MTU of 1500, whatever its card has; the card drops what is longer than its
+//! own. RoCE takes the largest of 256, 512, 1024, 2048 and 4096 bytes that
+//! fits the MTU with 96 bytes of headers.
+
+use super::{Context, Evaluate, Group, Rule, Verdict};
+use crate::model::policy::Level;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    id: "guest-mtu",
+    group: Group::GuestIo,
+    why: "A function does not take over the MTU of its card: the guest sets \
+          its own, or sends small packets.",
+    hurts: "An MTU that some switch or peer on the way does not have loses \
+            packets without a word.",
+    folklore: "Guides set an MTU of 9000 on the bridge, and neither on the \
+               card nor in the guest. Others say that RoCE needs 2152 or \
+               9000: 2144 is enough for packets of 2048 bytes, 4192 for 4096, \
+               and no MTU gives more than that.",
+    sources: &[
+        "Linux include/rdma/ib_addr.h, iboe_get_mtu; ib_pack.h: 40 bytes of \
+         GRH, 8 of UDP, 12 of BTH, 4 of XRC, 28 of AtomicETH, 4 of ICRC",
+        "ip-link(8): mtu; systemd.link(5): MTUBytes=",
+    ],
+    level: Level::Advise,
+    owns: &[],
+    evaluate: Evaluate::Vm(evaluate),
+};
+
+fn evaluate(cx: &Context<'_>) -> Verdict {
+    let functions = cx.network_functions();
+    if functions.is_empty() {
+        return Verdict::NotApplicable("no network card is passed through");
+    }
+    let rdma = cx.rdma_functions();
+    let names: Vec<_> = functions.iter().map(ToString::to_string).collect();
+    let mut said = format!(
+        "in the guest, set the MTU of {}: it starts at 1500, and may be that \
+         of its card at most, and of each switch and peer",
+        names.join(", ")
+    );
+    if functions.iter().any(|function| rdma.contains(function)) {
+        said += "; for RoCE, 4192 is as good as 9000";
+    }
+    Verdict::Advise(vec![said])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Fact;
+    use crate::model::facts::PciClass;
+    use crate::rules::fixture::Case;
+
+    #[test]
+    fn each_network_function_is_told_of() {
+        let mut case = Case::plain();
+        case.pass("0000:c1:00.2", Some(0));
+        case.pass("0000:c1:00.3", Some(0));
+        let said = case.said(&RULE);
+        assert!(said.contains("MTU of 0000:c1:00.2, 0000:c1:00.3: it starts"));
+        assert!(!said.contains("RoCE"), "{said}");
+        let Fact::Known { value: functions, .. } = &mut case.facts.pci else {
+            panic!("functions are known");
+        };
+        for function in functions {
+            function.class = PciClass::Accelerator;
+        }
+        let verdict = case.verdict(&RULE);
+        assert!(matches!(verdict, Verdict::NotApplicable(_)));
+    }
+
+    #[test]
+    fn trap_37_roce_gains_nothing_above_4192() {
+        let mut case = Case::plain();
+        case.rdma("0000:c1:00.0");
+        assert!(case.said(&RULE).contains("4192 is as good as 9000"));
+    }
+}
