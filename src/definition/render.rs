@@ -1,6 +1,7 @@
 //! Renders a plan's changes into the definition that they were planned for.
 
 use super::xml::{Document, Edit, EditError, XmlError};
+use crate::base::{Predicate, XmlPath};
 use crate::model::{Change, Target};
 
 /// Why changes could not be rendered.
@@ -26,6 +27,18 @@ pub fn render(text: &str, changes: &[Change]) -> Result<String, RenderError> {
         // The host's own.
         Target::Kernel(_) | Target::File(_) | Target::Argument { .. } => None,
     };
-    let edits: Vec<_> = changes.iter().filter_map(edit).collect();
+    let mut edits: Vec<_> = changes.iter().filter_map(edit).collect();
+    // A new element can only be the next of its name.
+    edits.sort_by_key(|edit| position(&edit.target));
     Ok(Document::parse(text)?.edit(&edits)?)
+}
+
+/// Returns the highest number that a path counts elements by; 0 for none.
+fn position(path: &XmlPath) -> usize {
+    let predicates = path.steps.iter().flat_map(|step| &step.predicates);
+    let positions = predicates.filter_map(|predicate| match predicate {
+        Predicate::Position(position) => Some(*position),
+        Predicate::Attribute(..) => None,
+    });
+    positions.max().unwrap_or(0)
 }
