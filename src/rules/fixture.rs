@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::{Context, Evaluate, Rule, Verdict};
 use crate::base::{Bytes, CellId, CpuId, CpuSet, Digest, NodeId, VcpuId};
 use crate::model::domain::{
-    CpuElement, CpuMode, Cputune, Devices, Domain, MemoryAmounts, Numatune,
+    CpuElement, CpuMode, Cputune, Devices, Dialect, Domain, MemoryAmounts,
+    Numatune,
 };
 use crate::model::facts::{
     Cache, Core, CpuPower, Facts, Iommu, KernelFacts, MemoryFacts, Node,
@@ -211,6 +212,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
 pub(super) fn domain(vcpus: u32) -> Domain {
     Domain {
         name: "vm1".parse().unwrap(),
+        dialect: Dialect::Libvirt,
         uuid: None,
         digest: Digest::of(b""),
         virt_type: "kvm".to_owned(),

@@ -8,6 +8,9 @@ pub struct Devices {
     /// Host PCI functions, from `<hostdev type='pci'>` and
     /// `<interface type='hostdev'>`, in document order.
     pub hostdevs: Vec<Hostdev>,
+    /// Names of Proxmox' resource mappings, each of which stands for a host
+    /// PCI function that is chosen when the VM starts.
+    pub mapped: Vec<String>,
     /// Mediated, USB, SCSI and other `<hostdev>`s, counted only.
     pub other_hostdevs: u32,
     /// `<disk>`s.

@@ -18,7 +18,9 @@ pub use memory::{
 };
 pub use tune::{Cachetune, Cputune, Scheduler};
 
-use crate::base::{CpuSet, Digest, DomainName, DomainUuid, PageSize, VcpuSet};
+use crate::base::{
+    CpuSet, Digest, DomainName, DomainUuid, PageSize, VcpuSet, Vmid,
+};
 
 /// A VM. It is a view of a definition, never written back: what a plan
 /// changes is edited in the definition's own text.
@@ -26,6 +28,8 @@ use crate::base::{CpuSet, Digest, DomainName, DomainUuid, PageSize, VcpuSet};
 pub struct Domain {
     /// Its name.
     pub name: DomainName,
+    /// In whose words it is written.
+    pub dialect: Dialect,
     /// Its UUID.
     pub uuid: Option<DomainUuid>,
     /// Digest of the text that this was read from.
@@ -74,7 +78,25 @@ pub struct Domain {
     pub launch_security: Option<String>,
 }
 
+/// In whose words a definition is written: what it can say, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// libvirt's XML.
+    Libvirt,
+    /// Proxmox' `VMID.conf`, with the number where the file's name tells it.
+    Proxmox(Option<Vmid>),
+}
+
 impl Domain {
+    /// Returns the number that Proxmox knows the VM by.
+    #[must_use]
+    pub const fn vmid(&self) -> Option<Vmid> {
+        match self.dialect {
+            Dialect::Libvirt => None,
+            Dialect::Proxmox(vmid) => vmid,
+        }
+    }
+
     /// Returns the guest's NUMA cells; empty where it has none of its own.
     #[must_use]
     pub fn cells(&self) -> &[GuestCell] {
@@ -96,7 +118,7 @@ impl Domain {
     /// Returns whether a device of the host is passed through by VFIO.
     #[must_use]
     pub fn has_passthrough(&self) -> bool {
-        !self.devices.hostdevs.is_empty()
+        !self.devices.hostdevs.is_empty() || !self.devices.mapped.is_empty()
     }
 
     /// Returns whether the definition asks for huge pages: a page size of
