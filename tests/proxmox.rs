@@ -9,7 +9,12 @@ use std::path::{Path, PathBuf};
 use vmtune::base::{Bytes, VcpuSet, Vmid};
 use vmtune::definition;
 use vmtune::definition::conf::{Conf, ConfEdit};
+use vmtune::host::{Source, collect};
 use vmtune::model::domain::{CpuMode, Domain};
+use vmtune::model::facts::Facts;
+use vmtune::model::policy::Policy;
+use vmtune::model::{Plan, Target};
+use vmtune::planner::{Inputs, PlanError, Planned, Subject, plan};
 
 /// The VMID that the command lines of the corpus were made with.
 const VMID: &str = "8006";
@@ -267,4 +272,126 @@ fn hostile_definitions_are_refused_with_a_line() {
         assert!(error.starts_with("line "), "{error}");
         assert!(!error.contains('\u{1b}'), "{error:?}");
     }
+}
+
+/// Plans one definition on a host that has no other VMs.
+fn planned(facts: &Facts, text: &str) -> Result<Planned, PlanError> {
+    let text = text.to_owned();
+    let subject = Subject { domain: read(&text), text, live: None };
+    plan(&Inputs {
+        facts,
+        policy: &Policy::default(),
+        subjects: &[subject],
+        neighbours: &[],
+        connection: "files",
+    })
+}
+
+fn host(source: &str) -> Facts {
+    let source = match source.starts_with(Source::SYNTHETIC) {
+        true => Source::of_argument(source),
+        false => {
+            Source::detect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(source))
+        }
+    };
+    collect(&source.unwrap()).unwrap()
+}
+
+/// A real definition is planned or refused on each host; what is planned
+/// loses no line, reads back, and is planned again without a change.
+#[test]
+fn every_definition_is_planned_without_loss() {
+    let mut own = corpus("every_definition_is_planned");
+    own.push((PathBuf::from("own"), OWN.to_owned()));
+    let (mut plans, mut refused) = (0, 0);
+    for source in [
+        "examples/host.json",
+        "tests/hosts/hybrid.json",
+        "tests/hosts/desktop-1s.json",
+        "synthetic:pack:2 numa:4 l3:2 core:8 pu:2",
+    ] {
+        let facts = host(source);
+        for (path, text) in &own {
+            let name = format!("{source} {}", path.display());
+            let made = match planned(&facts, text) {
+                Ok(made) => made,
+                Err(PlanError::Refused(_)) => {
+                    refused += 1;
+                    continue;
+                }
+                Err(other) => panic!("{name}: {other}"),
+            };
+            plans += 1;
+            let vm = &made.plan.vms[0].name;
+            let after = &made.definitions[vm];
+            holds(&name, text, after, &made.plan);
+            let again = planned(&facts, after).unwrap();
+            let changes = again.plan.changes.iter();
+            let first: Vec<_> =
+                changes.filter(|c| c.target.is_of_vm()).collect();
+            assert!(first.is_empty(), "{name}: {first:?}");
+            assert_eq!(&again.definitions[vm], after, "{name}");
+        }
+    }
+    assert!(plans > 3 * refused, "{plans} plans, {refused} refused");
+}
+
+/// Asserts that what the plan does not change is as it was, line by line.
+#[track_caller]
+fn holds(name: &str, before: &str, after: &str, plan: &Plan) {
+    let keys: BTreeSet<_> = plan
+        .changes
+        .iter()
+        .filter_map(|change| match &change.target {
+            Target::Conf(path) => Some(path.key()),
+            _ => None,
+        })
+        .collect();
+    let others = |text: &str| -> Vec<String> {
+        let changed = |line: &&str| {
+            let key = line.split(':').next().unwrap_or_default();
+            key != "delete" && !keys.contains(key)
+        };
+        text.lines().filter(changed).map(ToOwned::to_owned).collect()
+    };
+    assert_eq!(others(before), others(after), "{name}");
+    let (old, new) =
+        (Conf::parse(before).unwrap(), Conf::parse(after).unwrap());
+    for key in old.keys().into_iter().chain(new.keys()) {
+        if !keys.contains(key) {
+            assert_eq!(old.value(key), new.value(key), "{name}: {key}");
+        }
+    }
+}
+
+/// A VM with a network function, on the example's host.
+const NETWORK: &str = "\
+bios: ovmf\n\
+boot: order=scsi0\n\
+cores: 8\n\
+cpu: x86-64-v2-AES\n\
+hostpci0: 0000:c1:00.2\n\
+machine: pc-q35-10.0,enable-s3=0\n\
+memory: 16384\n\
+name: net1\n\
+numa: 0\n\
+ostype: l26\n\
+scsi0: local-lvm:vm-101-disk-0,iothread=1,size=100G\n\
+scsihw: virtio-scsi-single\n\
+smbios1: uuid=9c839b57-e25a-404d-bac8-d52dc6ad3f78\n\
+sockets: 1\n\
+\n\
+[before]\n\
+cores: 4\n\
+memory: 8192\n";
+
+#[test]
+fn a_vm_with_a_network_function() {
+    let facts = host("examples/host.json");
+    let made = planned(&facts, NETWORK).unwrap();
+    let vm = &made.plan.vms[0].name;
+    insta::assert_snapshot!(made.definitions[vm]);
+    // Advice by default: it moves the device in the guest.
+    let pcie = made.plan.advice.iter().find(|a| a.rule == "machine-type");
+    assert!(pcie.unwrap().text.contains("hostpci0/pcie to 1"));
 }

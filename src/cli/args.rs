@@ -176,8 +176,8 @@ pub(super) struct PlanArgs {
     /// Save the plan in this file
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// Write each VM's new definition to DIR/NAME.xml (with --format xml);
-    /// DIR is made where there is none
+    /// Write each VM's new definition to DIR/NAME.xml (with --format xml) or
+    /// DIR/VMID.conf (conf); DIR is made where there is none
     #[arg(long, value_name = "DIR")]
     pub(super) out_dir: Option<PathBuf>,
     /// Print passwords and keys that definitions hold
@@ -201,12 +201,25 @@ pub(super) enum PlanFormat {
     Text,
     /// The plan file
     Json,
-    /// The new definition
+    /// The new definition of a VM of libvirt
     Xml,
+    /// The new definition of a VM of Proxmox
+    Conf,
     /// A unified diff of the definitions
     Diff,
     /// A shell script to read and run instead of `apply`
     Script,
+}
+
+impl PlanFormat {
+    /// Returns the name of a format that is a definition's own text.
+    pub(super) const fn definition(self) -> Option<&'static str> {
+        match self {
+            Self::Xml => Some("xml"),
+            Self::Conf => Some("conf"),
+            Self::Text | Self::Json | Self::Diff | Self::Script => None,
+        }
+    }
 }
 
 /// Arguments of `check`.

@@ -10,7 +10,7 @@ pub use redact::redact;
 pub use render::{RenderError, render};
 pub use view::{ReadError, ReadProblem};
 
-use crate::base::Vmid;
+use crate::base::{ConfPath, Vmid};
 use crate::model::domain::Domain;
 
 /// Reads a definition: libvirt's XML, or Proxmox' `VMID.conf`.
@@ -34,6 +34,16 @@ pub fn read_numbered(
         true => view::read(text),
         false => Ok(conf::read(text, vmid)?),
     }
+}
+
+/// Returns whether a text looks like a definition, well formed or not: XML, or
+/// lines as Proxmox writes them.
+#[must_use]
+pub fn is_likely(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_end);
+    let said = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+    let key = said.and_then(|line| line.split_once(':'));
+    is_xml(text) || key.is_some_and(|(key, _)| ConfPath::is_key(key))
 }
 
 /// Returns whether a text is XML; else it can only be one of Proxmox', whose

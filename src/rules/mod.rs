@@ -19,6 +19,7 @@ use crate::placement::Reservations;
 
 pub mod c_states;
 pub mod cache_allocation;
+pub mod conf;
 pub mod cpu_cache;
 pub mod cpu_governor;
 pub mod cpu_isolation;

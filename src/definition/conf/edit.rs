@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::ConfEditError;
 use super::property;
-use super::text::{Conf, Section};
+use super::text::{Conf, Section, deleted};
 use crate::base::ConfPath;
 
 /// What shall stand at a place.
@@ -20,19 +20,17 @@ impl Conf {
     /// Returns the text with the edits made, one after the other.
     ///
     /// A value is written where the one stands that decides, in `[PENDING]`
-    /// too. A new key comes where Proxmox sorts it, in the main part.
+    /// too. A new key comes where Proxmox sorts it, in the main part. A key
+    /// that the next start would take away is no longer on that list.
     ///
     /// # Errors
-    /// When a value cannot be written, or its key waits to be deleted.
+    /// When a value cannot be written.
     pub fn edit(&self, edits: &[ConfEdit]) -> Result<String, ConfEditError> {
         let mut values: BTreeMap<&str, Option<String>> = BTreeMap::new();
         for edit in edits {
             let ConfEdit { target, to } = edit;
             if let Some(to) = to {
                 writable(target, to)?;
-                if self.is_deleted(target.key()) {
-                    return Err(ConfEditError::Pending(target.clone()));
-                }
             }
             let key = target.key();
             let before = values
@@ -47,6 +45,8 @@ impl Conf {
                 Some(value) => splices.push(self.written(key, value)),
             }
         }
+        let kept = |key: &str| values.get(key).is_some_and(Option::is_some);
+        splices.extend(self.without_deleting(kept));
         // Keys that come to one place stay sorted: the sort is stable.
         splices.sort_by_key(|splice| splice.0.start);
         let mut text = String::with_capacity(self.text().len());
@@ -70,10 +70,30 @@ impl Conf {
         }
     }
 
+    /// Returns how these keys come off the list of what the next start takes
+    /// away; the list goes with its last key.
+    fn without_deleting(&self, kept: impl Fn(&str) -> bool) -> Option<Splice> {
+        let line = &self.lines()[self.last("delete", Section::Pending)?];
+        let place = line.entry.clone()?.value;
+        let all: Vec<_> = deleted(&self.text()[place.clone()]).collect();
+        let left: Vec<_> = all
+            .iter()
+            .filter(|name| !kept(name.trim_start_matches('!')))
+            .copied()
+            .collect();
+        match (left.len() == all.len(), left.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some((line.whole.clone(), String::new())),
+            (false, false) => Some((place, left.join(","))),
+        }
+    }
+
     /// Returns how a key gets a value.
     fn written(&self, key: &str, value: &str) -> Splice {
-        let own = self.line(key).map(|line| &self.lines()[line - 1]);
-        if let Some(entry) = own.and_then(|line| line.entry.clone()) {
+        let own = self.line(key).map(|line| line - 1);
+        let own = own.or_else(|| self.last(key, Section::Main));
+        let entry = own.and_then(|line| self.lines()[line].entry.clone());
+        if let Some(entry) = entry {
             let place = entry.value;
             let gap = &self.text()[..place.start];
             let gap = if gap.ends_with(':') { " " } else { "" };
@@ -191,6 +211,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_set_is_not_deleted_at_the_next_start() {
+        let before = "balloon: 1\n\n[PENDING]\ndelete: balloon,!onboot\n";
+        let after = "balloon: 0\n\n[PENDING]\ndelete: !onboot\n";
+        check(before, &[("balloon", Some("0"))], after);
+        let both = [("balloon", Some("0")), ("onboot", Some("1"))];
+        let after = "balloon: 0\nonboot: 1\n\n[PENDING]\n";
+        check(before, &both, after);
+    }
+
+    #[test]
     fn a_snapshot_is_not_touched() {
         let before = "cores: 2\n\n[snap]\ncores: 2\nballoon: 1\n";
         let edits = [("cores", Some("4")), ("balloon", Some("0"))];
@@ -206,11 +236,9 @@ mod tests {
             ("a", ""),
             ("a", " x"),
             ("hostpci0/host", "a,b"),
-            ("b", "1"),
         ] {
             let refused = conf.edit(&[edit(target, Some(to))]);
             assert!(refused.is_err(), "{target} = {to:?}");
         }
-        assert!(conf.edit(&[edit("b", None)]).is_ok());
     }
 }

@@ -49,7 +49,4 @@ pub enum ConfEditError {
     /// A value that would end its line, or its property.
     #[error("{0} cannot have the value {1:?}")]
     Value(ConfPath, String),
-    /// `[PENDING]` takes the key away when the VM starts.
-    #[error("{0} waits to be deleted at the next start of the VM")]
-    Pending(ConfPath),
 }

@@ -130,12 +130,12 @@ impl Conf {
     }
 
     /// Returns whether the next start of the VM takes a key away.
-    pub(super) fn is_deleted(&self, key: &str) -> bool {
+    fn is_deleted(&self, key: &str) -> bool {
         let list = self.last("delete", Section::Pending);
         let list = list.and_then(|index| self.lines[index].entry.clone());
         list.is_some_and(|list| {
-            let names = self.text[list.value].split([',', ' ', ';']);
             // Proxmox marks what it takes away by force.
+            let names = deleted(&self.text[list.value]);
             names.map(|name| name.trim_start_matches('!')).any(|n| n == key)
         })
     }
@@ -157,6 +157,11 @@ impl Conf {
             line.section == section && line.entry.as_ref().is_some_and(is)
         })
     }
+}
+
+/// Walks the keys on the list of what the next start takes away.
+pub(super) fn deleted(list: &str) -> impl Iterator<Item = &str> {
+    list.split([',', ' ', ';']).filter(|name| !name.is_empty())
 }
 
 /// Returns what a line opens: `foo` of `[foo]`.

@@ -8,9 +8,9 @@ pub struct Devices {
     /// Host PCI functions, from `<hostdev type='pci'>` and
     /// `<interface type='hostdev'>`, in document order.
     pub hostdevs: Vec<Hostdev>,
-    /// Names of Proxmox' resource mappings, each of which stands for a host
-    /// PCI function that is chosen when the VM starts.
-    pub mapped: Vec<String>,
+    /// Proxmox' resource mappings: host PCI functions that are chosen when
+    /// the VM starts.
+    pub mapped: Vec<MappedDevice>,
     /// Mediated, USB, SCSI and other `<hostdev>`s, counted only.
     pub other_hostdevs: u32,
     /// `<disk>`s.
@@ -35,12 +35,22 @@ pub struct Hostdev {
     pub source: PciAddress,
     /// Whether it is an `<interface>`; a `<hostdev>` otherwise.
     pub is_interface: bool,
-    /// Its place among elements of its name, counted from 1.
+    /// Its place among elements of its name, counted from 1; of Proxmox the
+    /// number of its key.
     pub position: usize,
     /// `managed='yes'`.
     pub managed: bool,
     /// Bus of the guest PCI address, where the definition gives one.
     pub guest_bus: Option<u8>,
+}
+
+/// A device of which Proxmox' resource mapping says which function it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedDevice {
+    /// The mapping's name.
+    pub mapping: String,
+    /// The number of its key: 3 of `hostpci3`.
+    pub position: usize,
 }
 
 /// `<disk>`.

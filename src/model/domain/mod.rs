@@ -12,7 +12,9 @@ pub use cpu::{
     CpuCache, CpuElement, CpuFeature, CpuMode, CpuTopology, GuestCell,
 };
 pub use cpu_argument::CpuArgument;
-pub use devices::{Controller, Devices, Disk, Hostdev, Interface, IommuDevice};
+pub use devices::{
+    Controller, Devices, Disk, Hostdev, Interface, IommuDevice, MappedDevice,
+};
 pub use memory::{
     BackingPage, Memnode, MemoryAmounts, MemoryBacking, MemoryPolicy, Numatune,
 };
@@ -94,6 +96,16 @@ impl Domain {
         match self.dialect {
             Dialect::Libvirt => None,
             Dialect::Proxmox(vmid) => vmid,
+        }
+    }
+
+    /// Returns what a file with its definition is called: `vm1.xml`.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        match self.dialect {
+            Dialect::Libvirt => format!("{}.xml", self.name),
+            Dialect::Proxmox(Some(vmid)) => format!("{vmid}.conf"),
+            Dialect::Proxmox(None) => format!("{}.conf", self.name),
         }
     }
 

@@ -3,7 +3,9 @@
 use super::super::error::ConfError;
 use super::value::Reader;
 use crate::base::{ParseValueError, PciAddress};
-use crate::model::domain::{Devices, Disk, Hostdev, Interface, IommuDevice};
+use crate::model::domain::{
+    Devices, Disk, Hostdev, Interface, IommuDevice, MappedDevice,
+};
 
 /// Controllers of disks, by the stem of their keys.
 const DISKS: [&str; 4] = ["ide", "sata", "scsi", "virtio"];
@@ -24,13 +26,16 @@ pub(super) fn read(at: &Reader<'_>) -> Result<Devices, ConfError> {
             devices.other_hostdevs += 1;
             continue;
         }
-        devices.mapped.extend(at.text(&format!("{key}/mapping")));
+        let position = usize::try_from(number).unwrap_or(usize::MAX);
+        let mapping = at.text(&format!("{key}/mapping"));
+        let mapped = mapping.map(|mapping| MappedDevice { mapping, position });
+        devices.mapped.extend(mapped);
         let sources = at.parse(&format!("{key}/host"), functions)?;
         for source in sources.unwrap_or_default() {
             devices.hostdevs.push(Hostdev {
                 source,
                 is_interface: false,
-                position: usize::try_from(number).unwrap_or(usize::MAX),
+                position,
                 managed: true,
                 guest_bus: None,
             });
@@ -94,6 +99,8 @@ fn iommu(at: &Reader<'_>) -> Option<IommuDevice> {
     if model == "intel" {
         driver.push(("intremap".to_owned(), "on".to_owned()));
         driver.push(("caching_mode".to_owned(), "on".to_owned()));
+        // QEMU switches it on with remapping and a split controller.
+        driver.push(("eim".to_owned(), "on".to_owned()));
     }
     if let Some(bits) = at.text("machine/aw-bits") {
         driver.push(("aw_bits".to_owned(), bits));

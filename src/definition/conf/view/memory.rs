@@ -47,13 +47,17 @@ pub(super) fn backing(
         "1024" => Ok(vec![PageSize::ONE_GIB]),
         _ => Err(ParseValueError::new(text, "any, 2 or 1024")),
     })?;
-    if pages.is_none() && shared {
+    let filesystem = at.numbered("virtiofs").next().is_some();
+    if pages.is_none() && shared && !filesystem {
         return Ok(None);
     }
+    // So that others can map it: Proxmox makes all such memory shared.
+    let mapped = pages.is_some() || filesystem;
     let page = |size| BackingPage { size: Some(size), nodeset: None };
     Ok(Some(MemoryBacking {
         hugepages: pages.map(|sizes| sizes.into_iter().map(page).collect()),
         nosharepages: !shared,
+        access: mapped.then(|| "shared".to_owned()),
         ..MemoryBacking::default()
     }))
 }

@@ -37,8 +37,6 @@ pub(in crate::definition) fn read(
     let fewer = at.number("vcpus", 1..=vcpus)?;
     let memory = memory::amounts(&at)?;
     let cpu = cpu::read(&at, sockets, cores, memory.total)?;
-    let hidden = at.flag("cpu/hidden", false)?;
-    let hidden = ("kvm/hidden@state".to_owned(), hidden);
     Ok(Domain {
         name: name(&at, vmid)?,
         dialect: Dialect::Proxmox(vmid),
@@ -62,11 +60,7 @@ pub(in crate::definition) fn read(
         memory,
         memory_backing: memory::backing(&at)?,
         cpu: Some(cpu),
-        features: [hidden]
-            .into_iter()
-            .filter(|(_, is)| *is)
-            .map(|(name, _)| (name, "on".to_owned()))
-            .collect::<BTreeMap<_, _>>(),
+        features: features(&at)?,
         devices: devices::read(&at)?,
         qemu_arguments: at.text("args").map_or_else(Vec::new, |a| words(&a)),
         qemu_environment: false,
@@ -78,6 +72,19 @@ pub(in crate::definition) fn read(
             })
             .or_else(|| at.text("intel-tdx/type")),
     })
+}
+
+/// Returns what libvirt has among its features, by its names.
+fn features(at: &Reader<'_>) -> Result<BTreeMap<String, String>, ConfError> {
+    let mut features = BTreeMap::new();
+    if at.flag("cpu/hidden", false)? {
+        features.insert("kvm/hidden@state".to_owned(), "on".to_owned());
+    }
+    // Proxmox splits the interrupt controller for this IOMMU.
+    if at.is("machine/viommu", "intel") {
+        features.insert("ioapic@driver".to_owned(), "qemu".to_owned());
+    }
+    Ok(features)
 }
 
 /// Returns the VM's name, or the one that Proxmox gives to a VM without.

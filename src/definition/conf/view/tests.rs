@@ -82,13 +82,14 @@ fn devices() {
     let sources: Vec<_> =
         devices.hostdevs.iter().map(|d| d.source.to_string()).collect();
     assert_eq!(sources, ["0000:00:02.0", "0000:c1:00.3", "0000:05:00.0"]);
-    assert_eq!(devices.mapped, ["nic"]);
+    assert_eq!(devices.mapped[0].mapping, "nic");
+    assert_eq!(devices.mapped[0].position, 1);
     assert_eq!(devices.other_hostdevs, 1);
     assert_eq!(domain.iothreads, [1, 2]);
     assert_eq!(devices.disks[1].iothread, Some(2));
     assert!(domain.is_q35() && devices.needs_shared_memory);
     let iommu = devices.iommu.as_ref().unwrap();
-    assert_eq!(iommu.driver.len(), 3);
+    assert_eq!(iommu.driver.len(), 4);
     assert_eq!(devices.interfaces[0].model.as_deref(), Some("virtio"));
     let none = vm("scsi0: a:b,iothread=1\n");
     assert!(none.iothreads.is_empty(), "the controller gives it none");
