@@ -70,7 +70,7 @@ impl<'c> Reader<'c> {
                 .ok()
                 .filter(|number| range.contains(number))
                 .ok_or_else(|| {
-                    ParseValueError::new(text, "a number that fits here")
+                    ParseValueError::new(text, "a number that Proxmox takes here")
                 })
         })
     }
