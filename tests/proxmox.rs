@@ -395,3 +395,90 @@ fn a_vm_with_a_network_function() {
     let pcie = made.plan.advice.iter().find(|a| a.rule == "machine-type");
     assert!(pcie.unwrap().text.contains("hostpci0/pcie to 1"));
 }
+
+/// A node with two VMs, a template and mappings.
+fn node() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    let write = |path: &str, text: &str| {
+        std::fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+        std::fs::write(at(path), text).unwrap();
+    };
+    let definitions = "etc/pve/nodes/pve1/qemu-server";
+    let vm = NETWORK.replace("0000:c1:00.2", "mapping=nic1,pcie=1");
+    write(&format!("{definitions}/101.conf"), &vm);
+    let other = "affinity: 13,45\ncores: 2\nmemory: 2048\nname: other\n";
+    write(&format!("{definitions}/102.conf"), other);
+    let template = "cores: 60\nmemory: 512\nname: mould\ntemplate: 1\n";
+    write(&format!("{definitions}/900.conf"), template);
+    write(&format!("{definitions}/notes.txt"), "no definition");
+    let mapping = "nic1\n\tmap id=15b3:101e,iommugroup=7,node=pve1,\
+                   path=0000:c1:00.2\n";
+    write("etc/pve/mapping/pci.cfg", mapping);
+    write("run/qemu-server/102.pid", "4711\n");
+    write("proc/4711/stat", "4711 (kvm) S\n");
+    let link = |to: &str, path: &str| {
+        std::os::unix::fs::symlink(to, at(path)).unwrap();
+    };
+    link("nodes/pve1/qemu-server", "etc/pve/qemu-server");
+    link("nodes/pve1", "etc/pve/local");
+    folder
+}
+
+/// Runs the program on a node; returns exit code, output and messages.
+fn on_node(node: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let host = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/host.json");
+    let program = assert_cmd::cargo::cargo_bin!("vmtune");
+    let output = std::process::Command::new(program)
+        .args(arguments)
+        .args(["--host", host, "-c"])
+        .arg(format!("proxmox://{}", node.display()))
+        .env_clear()
+        .env("VMTUNE_STATE_DIR", node.join("state"))
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The VMID names the VM, the others are what the node holds, and a mapping
+/// of one function is where that function is.
+#[test]
+fn a_vm_of_a_node_is_planned_by_its_vmid() {
+    let node = node();
+    let (code, out, err) =
+        on_node(node.path(), &["plan", "101", "--format", "json"]);
+    assert_eq!(code, 0, "{err}");
+    let plan: Plan = serde_json::from_str(&out).unwrap();
+    assert_eq!(plan.vms.len(), 1);
+    let vm = &plan.vms[0];
+    assert_eq!(vm.vmid, "101".parse().ok());
+    let cpus = vm.placement.as_ref().unwrap().cpus();
+    assert!(!cpus.intersects(&"13,45".parse().unwrap()), "{cpus}");
+    let near = vm.placement.as_ref().unwrap().memory_nodes();
+    assert_eq!(near, "1".parse().unwrap(), "the node of the function");
+    let stale = plan.advice.iter().find(|a| a.rule == "pci-mapping");
+    assert!(stale.unwrap().text.contains("iommugroup=7"), "{stale:?}");
+    let (code, _, err) = on_node(node.path(), &["plan", "900"]);
+    assert_eq!(code, 2, "a template never runs: {err}");
+}
+
+/// A definition or a file of mappings that cannot be read is named, and the
+/// VM is not planned around what is not known.
+#[test]
+fn what_cannot_be_read_of_a_node_is_named() {
+    let node = node();
+    let mapping = node.path().join("etc/pve/mapping/pci.cfg");
+    std::fs::write(&mapping, "nic1\n\tmap path=x,node=pve1\n").unwrap();
+    let (code, _, err) = on_node(node.path(), &["plan", "101"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("pci.cfg") && err.contains("line 2"), "{err}");
+    let (code, _, err) = on_node(node.path(), &["plan", "102"]);
+    assert_eq!(code, 0, "it has no mapping: {err}");
+    assert!(err.contains("what 101 holds is not known"), "{err}");
+    let bad = node.path().join("etc/pve/qemu-server/102.conf");
+    std::fs::write(bad, "cores: 2\nno line\n").unwrap();
+    let (code, _, err) = on_node(node.path(), &["plan", "102"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("line 2: neither KEY"), "{err}");
+}

@@ -106,7 +106,8 @@ pub(super) enum Command {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Where to read")]
 pub(super) struct SourceArgs {
-    /// libvirt's URI [default: $LIBVIRT_DEFAULT_URI, else libvirt's own]
+    /// libvirt's URI, or proxmox:/// for this node of Proxmox [default:
+    /// $LIBVIRT_DEFAULT_URI, else the node, else libvirt's own]
     #[arg(short, long, value_name = "URI")]
     pub(super) connect: Option<String>,
     /// Read the host from a facts file, an hwloc XML file, a captured tree,
@@ -158,13 +159,14 @@ pub(super) struct FactsArgs {
 Examples:
   vmtune plan vm1
   vmtune plan vm1 vm2 --policy latency      both together
+  vmtune plan 101                           on a node of Proxmox
   vmtune plan --all --format diff
   vmtune plan --host host.json --domain vm1.xml --format xml > tuned.xml
 
 The plan is saved for `vmtune apply`, unless --host or --domain is given;
 then --out saves it. Nothing fits: exit 7, and the shortage is named.")]
 pub(super) struct PlanArgs {
-    /// The VMs, by name or UUID; with --domain, those among the files
+    /// The VMs, by name, UUID or VMID; with --domain, those among the files
     #[arg(value_name = "VM")]
     pub(super) vms: Vec<String>,
     /// Plan every VM of the connection

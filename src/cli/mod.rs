@@ -21,6 +21,7 @@ mod outcome;
 mod output;
 mod plan;
 mod policy;
+mod proxmox;
 pub mod report;
 mod rollback;
 mod screen;

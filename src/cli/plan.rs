@@ -27,7 +27,8 @@ pub(super) fn run(
     let mut vms = sources::vms(&args.sources, Purpose::Change)?;
     vms.judge_unread(&args.vms, screen)?;
     let facts = sources::facts(args.sources.host.as_deref(), Some(&vms))?;
-    let live = args.sources.host.is_none() && args.sources.domains.is_empty();
+    // What can be applied is kept for `apply`.
+    let live = args.sources.host.is_none() && vms.hypervisor.is_some();
     let connection = vms.connection;
     let selection = select(vms.found, &args.vms, &connection)?;
     let subjects = &selection.subjects;
@@ -186,7 +187,10 @@ fn next(
         (None, Some(_)) => "vmtune apply".to_owned(),
         (None, None) => String::new(),
     };
-    let first = if apply.is_empty() {
+    let of_proxmox = plan.vms.iter().any(|vm| vm.vmid.is_some());
+    let first = if of_proxmox {
+        ("--format script", "prints the commands that make these changes")
+    } else if apply.is_empty() {
         ("--format diff", "shows the lines; --out FILE saves the plan")
     } else {
         (apply.as_str(), "makes these changes; undone by `vmtune rollback`")

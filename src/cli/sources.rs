@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::args::SourceArgs;
 use super::connection::{self, Purpose, Unread, asked_uri, refuse_remote};
 use super::exit::{CliError, Kind};
+use super::proxmox;
 use super::screen::Screen;
 use super::select::Found;
 use crate::base::{Bytes, Vmid};
@@ -28,9 +29,9 @@ pub(super) struct Vms {
     pub(super) found: Vec<Found>,
     /// VMs that there are and that could not be read, each with the reason.
     pub(super) unread: Unread,
-    /// Where the VMs come from: a libvirt URI or "files".
+    /// Where the VMs come from: a libvirt URI, a node of Proxmox or "files".
     pub(super) connection: String,
-    /// What that libvirt says of itself; `None` for files.
+    /// What that libvirt says of itself; `None` for all others.
     pub(super) hypervisor: Option<Fact<HypervisorFacts>>,
 }
 
@@ -84,6 +85,9 @@ pub(super) fn vms(
         });
     }
     let uri = asked_uri(args.connect.as_deref());
+    if let Some(node) = proxmox::uri(uri.as_deref()) {
+        return proxmox::vms(&node);
+    }
     let hypervisor = connection::open(uri.as_deref(), purpose)?;
     // Only now is it known what an alias or libvirt's own default means.
     refuse_remote(args, hypervisor.uri())?;

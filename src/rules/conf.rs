@@ -8,7 +8,8 @@
 use super::{
     Context, Evaluate, Rule, Verdict, cpu_model, guest_hugepages_rdma,
     guest_iommu, guest_iommu_pt, guest_memlock, hugepages, machine_type,
-    memory_balloon, numa_cells, numa_memory, vcpu_pin, vcpu_topology,
+    memory_balloon, numa_cells, numa_memory, pci_mapping, vcpu_pin,
+    vcpu_topology,
 };
 use crate::base::ConfPath;
 use crate::model::domain::Domain;
@@ -22,8 +23,8 @@ pub struct ConfRule {
     /// The keys that it may edit, as [`ConfPath::pattern`]s; a key stands for
     /// all its properties. No two rules own the same place.
     pub owns: &'static [&'static str],
-    /// Decides; `None` for a rule that is about the guest alone, and says the
-    /// same whatever the definition is written in.
+    /// Decides; `None` for a rule that only gives advice, and says the same
+    /// whatever the definition is written in.
     words: Option<fn(&Context<'_>) -> Verdict>,
 }
 
@@ -36,7 +37,7 @@ impl ConfRule {
         Self { rule, owns, words: Some(words) }
     }
 
-    const fn of_guest(rule: &'static Rule) -> Self {
+    const fn advice(rule: &'static Rule) -> Self {
         Self { rule, owns: &[], words: None }
     }
 
@@ -91,9 +92,10 @@ pub const CONF_RULES: &[ConfRule] = &[
         &["machine/viommu"],
         guest_iommu::conf::evaluate,
     ),
-    ConfRule::of_guest(&guest_iommu_pt::RULE),
-    ConfRule::of_guest(&guest_memlock::RULE),
-    ConfRule::of_guest(&guest_hugepages_rdma::RULE),
+    ConfRule::advice(&pci_mapping::RULE),
+    ConfRule::advice(&guest_iommu_pt::RULE),
+    ConfRule::advice(&guest_memlock::RULE),
+    ConfRule::advice(&guest_hugepages_rdma::RULE),
 ];
 
 /// Names a key, or a property of one.

@@ -47,6 +47,7 @@ pub mod nested_virt;
 pub mod numa_balancing;
 pub mod numa_cells;
 pub mod numa_memory;
+pub mod pci_mapping;
 pub mod pci_numa;
 pub mod perf_sampling;
 pub mod rdma_memlock;
@@ -478,6 +479,7 @@ pub const RULES: &[&Rule] = &[
     &machine_type::RULE,
     &guest_iommu::RULE,
     &pci_numa::RULE,
+    &pci_mapping::RULE,
     &guest_iommu_pt::RULE,
     &guest_memlock::RULE,
     &guest_hugepages_rdma::RULE,

@@ -163,6 +163,7 @@ mod tests {
                      free.
           level      plan: its changes are planned
           sets       /domain/memoryBacking/hugepages
+          in Proxmox hugepages
           sources    libvirt, formatdomain, memoryBacking
                      kernel, hugetlb
 
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_document_holds_every_part() {
-        insta::assert_snapshot!(markdown(&[&SAMPLE]), @r"
+        insta::assert_snapshot!(markdown(&[&SAMPLE]), @"
         # Rules
 
         Generated from `src/rules/` by `UPDATE=1 cargo test --test docs`.
@@ -188,6 +189,7 @@ mod tests {
         - What guides say: Some ask for 1G pages always; they must be free.
         - Level: plan: its changes are planned
         - Sets: `/domain/memoryBacking/hugepages`
+        - In Proxmox: `hugepages`
         - Sources: libvirt, formatdomain, memoryBacking; kernel, hugetlb
         ");
     }

@@ -18,6 +18,9 @@ pub enum ConfProblem {
     /// A line of no form that Proxmox knows.
     #[error("neither KEY: VALUE nor a comment nor a [section]")]
     Line,
+    /// A line of a file of mappings that is neither.
+    #[error("neither the name of a mapping nor an indented property of one")]
+    Mapping,
     /// A character that no value has.
     #[error("the character U+{:04X} is not allowed", u32::from(*.0))]
     Character(char),

@@ -9,6 +9,7 @@
 
 mod edit;
 mod error;
+mod mapping;
 mod property;
 mod redact;
 mod text;
@@ -16,6 +17,7 @@ mod view;
 
 pub use edit::ConfEdit;
 pub use error::{ConfEditError, ConfError, ConfProblem};
+pub use mapping::Mappings;
 pub(super) use redact::secrets;
 pub use text::Conf;
 pub(super) use view::read;

@@ -88,6 +88,15 @@ impl Conf {
         &self.text
     }
 
+    /// Returns what stands before the first section: what a VM runs by that
+    /// runs, for all that it does not take at once is in `[PENDING]`.
+    #[must_use]
+    pub fn main(&self) -> &str {
+        let other = |line: &&Line| line.section != Section::Main;
+        let end = self.lines.iter().find(other).map(|line| line.whole.start);
+        &self.text[..end.unwrap_or(self.text.len())]
+    }
+
     pub(super) fn lines(&self) -> &[Line] {
         &self.lines
     }
@@ -208,6 +217,7 @@ mod tests {
         assert_eq!(conf.value("tags"), Some(""));
         assert_eq!(conf.keys(), ["cores", "memory", "tags"]);
         assert!(conf.is_deleted("onboot"));
+        assert!(conf.main().ends_with("balloon: 0\n\n"));
     }
 
     #[test]

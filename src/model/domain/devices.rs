@@ -51,6 +51,18 @@ pub struct MappedDevice {
     pub mapping: String,
     /// The number of its key: 3 of `hostpci3`.
     pub position: usize,
+    /// What the mapping has for this node, one of which the VM gets; `None`
+    /// where the mappings were not read.
+    pub choices: Option<Vec<MappedChoice>>,
+}
+
+/// One of the devices that a resource mapping stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedChoice {
+    /// Its functions.
+    pub functions: Vec<PciAddress>,
+    /// The IOMMU group that the mapping says it is in.
+    pub iommu_group: Option<u32>,
 }
 
 /// `<disk>`.

@@ -13,7 +13,8 @@ pub use cpu::{
 };
 pub use cpu_argument::CpuArgument;
 pub use devices::{
-    Controller, Devices, Disk, Hostdev, Interface, IommuDevice, MappedDevice,
+    Controller, Devices, Disk, Hostdev, Interface, IommuDevice, MappedChoice,
+    MappedDevice,
 };
 pub use memory::{
     BackingPage, Memnode, MemoryAmounts, MemoryBacking, MemoryPolicy, Numatune,

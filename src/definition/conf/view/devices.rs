@@ -28,7 +28,11 @@ pub(super) fn read(at: &Reader<'_>) -> Result<Devices, ConfError> {
         }
         let position = usize::try_from(number).unwrap_or(usize::MAX);
         let mapping = at.text(&format!("{key}/mapping"));
-        let mapped = mapping.map(|mapping| MappedDevice { mapping, position });
+        let mapped = mapping.map(|mapping| MappedDevice {
+            mapping,
+            position,
+            choices: None,
+        });
         devices.mapped.extend(mapped);
         let sources = at.parse(&format!("{key}/host"), functions)?;
         for source in sources.unwrap_or_default() {
@@ -110,7 +114,9 @@ fn iommu(at: &Reader<'_>) -> Option<IommuDevice> {
 
 /// Reads the functions of a device: `0000:c1:00.2;0000:c1:00.3`. A device
 /// without a function is all that it has, and known by its first.
-fn functions(text: &str) -> Result<Vec<PciAddress>, ParseValueError> {
+pub(in super::super) fn functions(
+    text: &str,
+) -> Result<Vec<PciAddress>, ParseValueError> {
     text.split(';').map(function).collect()
 }
 

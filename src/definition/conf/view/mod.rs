@@ -4,7 +4,7 @@
 //! readable: CPUs that were dropped in silence would look free.
 
 mod cpu;
-mod devices;
+pub(super) mod devices;
 mod memory;
 mod value;
 

@@ -70,7 +70,10 @@ impl<'c> Reader<'c> {
                 .ok()
                 .filter(|number| range.contains(number))
                 .ok_or_else(|| {
-                    ParseValueError::new(text, "a number that Proxmox takes here")
+                    ParseValueError::new(
+                        text,
+                        "a number that Proxmox takes here",
+                    )
                 })
         })
     }
