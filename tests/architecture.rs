@@ -27,6 +27,7 @@ use source::Source;
 use vmtune::base::XmlPath;
 use vmtune::model::Target;
 use vmtune::rules::RULES;
+use vmtune::rules::conf::CONF_RULES;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -127,12 +128,35 @@ fn every_rule_is_registered_under_its_files_name() {
     let files: BTreeSet<String> = sources(&["src/rules"])
         .iter()
         .filter(|source| !source.is_test && !source.path.ends_with("/mod.rs"))
+        // What holds them together, and their words for Proxmox.
+        .filter(|source| !source.path.ends_with("/conf.rs"))
         .map(|source| {
             let name = source.path.trim_start_matches("src/rules/");
             name.trim_end_matches(".rs").replace('_', "-")
         })
         .collect();
     assert_eq!(ids, files, "left: RULES; right: files under src/rules");
+}
+
+#[test]
+fn every_rule_in_proxmoxs_words_is_registered() {
+    let words = CONF_RULES.iter().filter(|words| !words.owns.is_empty());
+    let ids: BTreeSet<String> =
+        words.map(|words| words.rule.id.to_owned()).collect();
+    let named = |source: &Source| {
+        let path = source.path.strip_prefix("src/rules/")?;
+        Some(path.strip_suffix("/conf.rs")?.replace('_', "-"))
+    };
+    let files: BTreeSet<String> =
+        sources(&["src/rules"]).iter().filter_map(named).collect();
+    assert_eq!(ids, files, "left: CONF_RULES; right: files");
+    for (n, words) in CONF_RULES.iter().enumerate() {
+        assert!(RULES.iter().any(|rule| rule.id == words.rule.id));
+        for other in &CONF_RULES[n + 1..] {
+            let shared = words.owns.iter().find(|o| other.owns.contains(o));
+            assert_eq!(shared, None, "{}", words.rule.id);
+        }
+    }
 }
 
 #[test]

@@ -198,18 +198,13 @@ fn the_environment_names_the_connection() {
 }
 
 #[test]
-fn other_files_than_xml_are_recognised() {
+fn other_files_than_definitions_are_recognised() {
     let bench = Bench::new();
-    fs::write(bench.path("100.conf"), "cores: 4\nmemory: 2048\n").unwrap();
-    let said = bench.refused(2, "plan --host HOST --domain 100.conf");
-    insta::assert_snapshot!(said, @r"
-    error: --domain 100.conf is a VM of Proxmox, which vmtune cannot plan yet
-    hint: give libvirt XML
-    ");
     fs::write(bench.path("disk.img"), [0xff, 0xfe, 0]).unwrap();
     let said = bench.refused(2, "plan --host HOST --domain disk.img");
-    insta::assert_snapshot!(said, @r"
-    error: --domain disk.img is not a libvirt domain XML
+    insta::assert_snapshot!(said, @"
+    error: --domain disk.img is neither a libvirt domain XML nor a VMID.conf of
+      Proxmox
     hint: `virsh dumpxml --inactive --security-info VM` prints one
     ");
     fs::write(bench.path("disk.img"), vec![0; 5 << 20]).unwrap();
@@ -387,6 +382,64 @@ fn secrets_are_printed_on_request_only() {
     ");
     let xml = bench.run(&format!("{plan} xml --show-secrets"));
     assert!(xml.out.contains("passwd='Hush'") && xml.err.is_empty());
+}
+
+#[test]
+fn a_vm_of_proxmox_is_known_by_its_file() {
+    let bench = Bench::new();
+    let text = "cores: 2\nhugepages: 2\nmemory: 256\nname: web\nnuma: 1\n";
+    fs::write(bench.path("101.conf"), text).unwrap();
+    let plan = "plan 101 --host HOST --domain 101.conf --format";
+    let conf = bench.run(&format!("{plan} conf --policy security"));
+    assert_eq!(conf.code, 0, "{}", conf.err);
+    insta::assert_snapshot!(conf.out, @"
+    affinity: 2,4,6-7
+    balloon: 0
+    cores: 2
+    cpu: host
+    hugepages: 2
+    memory: 256
+    name: web
+    numa: 1
+    numa0: cpus=0-1,hostnodes=0,memory=256,policy=bind
+    ");
+    let script = bench.run(&format!("{plan} script --only vcpu-pin"));
+    assert!(
+        script.out.contains("qm set 101 \\\n  --affinity"),
+        "{}",
+        script.out
+    );
+    let diff = bench.run(&format!("{plan} diff --only vcpu-pin"));
+    assert!(diff.out.starts_with("--- a/101.conf"), "{}", diff.out);
+    let json = bench.run(&format!("{plan} json --only vcpu-pin"));
+    assert!(json.out.contains("\"vmid\": \"101\""), "{}", json.out);
+    let said = bench.refused(2, &format!("{plan} xml"));
+    insta::assert_snapshot!(said, @"
+    error: --format xml: the definition of web is not of that format
+    hint: --format conf prints it
+    ");
+    let said = bench.refused(2, "check --host HOST --domain 101.conf");
+    insta::assert_snapshot!(said, @"
+    error: web is a VM of Proxmox, and check judges libvirt's
+    hint: `vmtune plan` shows what it would change, and why
+    ");
+    fs::write(bench.path("102.conf"), "cores: 2\nmemory: x\n").unwrap();
+    let said = bench.refused(1, "plan --host HOST --domain 102.conf");
+    insta::assert_snapshot!(said, @r#"
+    error: reading the definition 102.conf
+    because: line 2: memory: "x" is not a number that Proxmox takes here
+    "#);
+    let piped = bench.run_with(
+        "plan --host HOST --domain - --format script",
+        "name: web\ncores: 2\n",
+    );
+    assert_eq!(piped.code, 2);
+    insta::assert_snapshot!(piped.err, @"
+    error: the VMID of web is not known
+    hint: give --domain a file that is called VMID.conf
+    ");
+    let beside = "plan vm1 --host HOST --domain vm1.xml --domain 101.conf";
+    assert_eq!(bench.run(beside).code, 0);
 }
 
 #[test]

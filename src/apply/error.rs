@@ -89,6 +89,12 @@ pub enum ApplyError {
         /// The change's target.
         target: String,
     },
+    /// The plan is for a VM of Proxmox.
+    #[error("{vm} is a VM of Proxmox, and plans for these are not applied")]
+    Proxmox {
+        /// The VM.
+        vm: String,
+    },
     /// The plan changes a file, and does not say what starts the kernel.
     #[error(
         "the plan does not say what boots this host, so it is not known what \
@@ -206,6 +212,10 @@ impl ApplyError {
             Self::Foreign { .. } | Self::NoProgram { .. } => {
                 "nothing was changed; somebody has edited the plan: make a \
                  new one with `vmtune plan`"
+            }
+            Self::Proxmox { .. } => {
+                "nothing was changed; `vmtune plan --format script` prints \
+                 the commands"
             }
             Self::Arguments { .. } => {
                 "nothing was changed; edit that file by hand, or plan without \

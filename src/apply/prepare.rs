@@ -253,10 +253,17 @@ fn check_form(plan: &Plan, places: &Places<'_>) -> Result<(), ApplyError> {
         let plan = plan.connection.clone();
         return Err(ApplyError::OtherConnection { plan, here: here.into() });
     }
+    if let Some(vm) = plan.vms.iter().find(|vm| vm.vmid.is_some()) {
+        return Err(ApplyError::Proxmox { vm: vm.name.to_string() });
+    }
     let known = |vm: &str| plan.vms.iter().any(|one| one.name.as_str() == vm);
     for change in &plan.changes {
         let owned = match &change.target {
             Target::Definition(_) => change.vm.as_deref().is_some_and(known),
+            Target::Conf(_) => {
+                let vm = change.vm.clone().unwrap_or_default();
+                return Err(ApplyError::Proxmox { vm });
+            }
             // The kernel's values are set, never taken away.
             Target::Kernel(_) => change.vm.is_none() && change.to.is_some(),
             Target::File(_) | Target::Argument { .. } => change.vm.is_none(),

@@ -1,5 +1,6 @@
 //! Values: the numbers and names of the field, each with one parser and one spelling.
 
+mod conf_path;
 mod digest;
 mod host_path;
 mod ids;
@@ -12,8 +13,10 @@ mod nearest;
 mod pci;
 mod port;
 mod set;
+mod vmid;
 mod xpath;
 
+pub use conf_path::ConfPath;
 pub use digest::Digest;
 pub use host_path::HostPath;
 pub use ids::{CellId, CpuId, NodeId, VcpuId};
@@ -25,6 +28,7 @@ pub use nearest::nearest;
 pub use pci::{PciAddress, PciId};
 pub use port::{Part, PortName};
 pub use set::{CpuSet, Id, IdSet, NodeSet, VcpuSet};
+pub use vmid::Vmid;
 pub use xpath::{Leaf, Predicate, Step, XmlPath};
 
 /// Why a text is not a value of the type that was expected.

@@ -106,7 +106,8 @@ pub(super) enum Command {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Where to read")]
 pub(super) struct SourceArgs {
-    /// libvirt's URI [default: $LIBVIRT_DEFAULT_URI, else libvirt's own]
+    /// libvirt's URI, or proxmox:/// for this node of Proxmox [default:
+    /// $LIBVIRT_DEFAULT_URI, else the node, else libvirt's own]
     #[arg(short, long, value_name = "URI")]
     pub(super) connect: Option<String>,
     /// Read the host from a facts file, an hwloc XML file, a captured tree,
@@ -158,13 +159,14 @@ pub(super) struct FactsArgs {
 Examples:
   vmtune plan vm1
   vmtune plan vm1 vm2 --policy latency      both together
+  vmtune plan 101                           on a node of Proxmox
   vmtune plan --all --format diff
   vmtune plan --host host.json --domain vm1.xml --format xml > tuned.xml
 
 The plan is saved for `vmtune apply`, unless --host or --domain is given;
 then --out saves it. Nothing fits: exit 7, and the shortage is named.")]
 pub(super) struct PlanArgs {
-    /// The VMs, by name or UUID; with --domain, those among the files
+    /// The VMs, by name, UUID or VMID; with --domain, those among the files
     #[arg(value_name = "VM")]
     pub(super) vms: Vec<String>,
     /// Plan every VM of the connection
@@ -176,8 +178,8 @@ pub(super) struct PlanArgs {
     /// Save the plan in this file
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// Write each VM's new definition to DIR/NAME.xml (with --format xml);
-    /// DIR is made where there is none
+    /// Write each VM's new definition to DIR/NAME.xml (with --format xml) or
+    /// DIR/VMID.conf (conf); DIR is made where there is none
     #[arg(long, value_name = "DIR")]
     pub(super) out_dir: Option<PathBuf>,
     /// Print passwords and keys that definitions hold
@@ -201,12 +203,25 @@ pub(super) enum PlanFormat {
     Text,
     /// The plan file
     Json,
-    /// The new definition
+    /// The new definition of a VM of libvirt
     Xml,
+    /// The new definition of a VM of Proxmox
+    Conf,
     /// A unified diff of the definitions
     Diff,
     /// A shell script to read and run instead of `apply`
     Script,
+}
+
+impl PlanFormat {
+    /// Returns the name of a format that is a definition's own text.
+    pub(super) const fn definition(self) -> Option<&'static str> {
+        match self {
+            Self::Xml => Some("xml"),
+            Self::Conf => Some("conf"),
+            Self::Text | Self::Json | Self::Diff | Self::Script => None,
+        }
+    }
 }
 
 /// Arguments of `check`.

@@ -9,6 +9,7 @@ use super::report::findings;
 use super::screen::Screen;
 use super::select::{Selection, select};
 use super::{policy, sources};
+use crate::model::domain::Dialect;
 use crate::planner::check::{Judged, check};
 use crate::rules::RULES;
 
@@ -24,6 +25,15 @@ pub(super) fn run(
     let facts = sources::facts(args.sources.host.as_deref(), Some(&vms))?;
     let selection = select(vms.found, &args.vms, &vms.connection)?;
     let Selection { subjects, origins, neighbours, .. } = &selection;
+    if let Some(other) =
+        subjects.iter().find(|s| s.domain.dialect != Dialect::Libvirt)
+    {
+        let name = &other.domain.name;
+        let what =
+            format!("{name} is a VM of Proxmox, and check judges libvirt's");
+        return Err(CliError::usage(what)
+            .hint("`vmtune plan` shows what it would change, and why"));
+    }
     let judged: Vec<_> = subjects
         .iter()
         .map(|s| Judged {

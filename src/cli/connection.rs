@@ -4,6 +4,8 @@ use anyhow::Context;
 
 use super::args::SourceArgs;
 use super::exit::{CliError, Kind};
+#[cfg(feature = "libvirt")]
+use super::proxmox;
 use super::select::Found;
 use crate::base::DomainName;
 use crate::definition;
@@ -53,6 +55,14 @@ pub(super) fn open(
     purpose: Purpose,
 ) -> Result<Box<dyn Hypervisor>, CliError> {
     use crate::hypervisor::{Access, Libvirt};
+    if let Some(uri) = uri.filter(|uri| proxmox::is_meant(uri)) {
+        let what = format!(
+            "{uri} is a node of Proxmox, and its VMs are not \
+                            changed or looked at while they run"
+        );
+        return Err(CliError::usage(what)
+            .hint("`vmtune plan --format script` prints the commands"));
+    }
     let access = match purpose {
         Purpose::Look => Access::ReadOnly,
         Purpose::Change => Access::ReadWrite,

@@ -63,13 +63,15 @@ fn difference(step: &Preview) -> Result<String, CliError> {
     Ok(match &step.place {
         Place::Definition { name, .. } => {
             let (old, new) = (printable(&old, false)?, printable(&new, false)?);
-            report::unified(name.as_str(), &old, &new)
+            report::unified(&format!("{name}.xml"), &old, &new)
         }
         Place::File(path) => {
             let [old, new] = texts.map(|text| text.as_deref());
             report::unified_file(path, old, new)
         }
-        Place::Live { name, .. } => report::unified(name.as_str(), &old, &new),
+        Place::Live { name, .. } => {
+            report::unified(&format!("{name}.xml"), &old, &new)
+        }
         Place::Kernel(_) | Place::Program(_) => String::new(),
     })
 }

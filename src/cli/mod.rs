@@ -22,6 +22,7 @@ mod output;
 mod plan;
 mod policy;
 pub mod probe;
+mod proxmox;
 pub mod report;
 mod rollback;
 mod screen;

@@ -12,8 +12,9 @@ use super::screen::Screen;
 use super::select::{Selection, select};
 use super::{connection, output, policy, sources};
 use crate::base::CpuSet;
+use crate::model::domain::Dialect;
 use crate::model::{Plan, Target};
-use crate::planner::{self, Inputs, PlanError, Planned};
+use crate::planner::{self, Inputs, PlanError, Planned, Subject};
 
 /// Plans the VMs, shows the plan and saves it.
 pub(super) fn run(
@@ -26,17 +27,13 @@ pub(super) fn run(
     let mut vms = sources::vms(&args.sources, Purpose::Change)?;
     vms.judge_unread(&args.vms, screen)?;
     let facts = sources::facts(args.sources.host.as_deref(), Some(&vms))?;
-    let live = args.sources.host.is_none() && args.sources.domains.is_empty();
+    // What can be applied is kept for `apply`.
+    let live = args.sources.host.is_none() && vms.hypervisor.is_some();
     let connection = vms.connection;
     let selection = select(vms.found, &args.vms, &connection)?;
     let subjects = &selection.subjects;
-    if subjects.len() > 1
-        && args.format == PlanFormat::Xml
-        && args.out_dir.is_none()
-    {
-        let what = "--format xml prints one definition, and several VMs are \
-                    planned";
-        return Err(CliError::usage(what).hint("--out-dir DIR writes them all"));
+    if let Some(format) = args.format.definition() {
+        refuse_format(format, args, subjects)?;
     }
     for name in &selection.transient {
         policy::only_advise(&mut policy, name);
@@ -76,9 +73,11 @@ pub(super) fn run(
             screen.print(&page.into_text())?;
         }
         PlanFormat::Json => screen.print_raw(&json(&planned.plan)?)?,
-        PlanFormat::Xml => xml(args, &planned, screen)?,
+        PlanFormat::Xml | PlanFormat::Conf => {
+            definitions(args, &selection, &planned, screen)?;
+        }
         PlanFormat::Diff => diff(args, &selection, &planned, screen)?,
-        PlanFormat::Script => script(args, &planned, screen)?,
+        PlanFormat::Script => script(args, &selection, &planned, screen)?,
     }
     let changes = !planned.plan.changes.is_empty();
     Ok(if changes && args.detailed_exitcode {
@@ -99,9 +98,36 @@ fn refuse_contradictions(args: &PlanArgs) -> Result<(), CliError> {
         };
         return Err(CliError::usage("no VM is named").hint(hint));
     }
-    if args.out_dir.is_some() && args.format != PlanFormat::Xml {
-        return Err(CliError::usage("--out-dir goes with --format xml")
-            .hint("--out FILE saves a plan"));
+    if args.out_dir.is_some() && args.format.definition().is_none() {
+        let what = "--out-dir goes with --format xml and --format conf";
+        return Err(CliError::usage(what).hint("--out FILE saves a plan"));
+    }
+    Ok(())
+}
+
+/// Refuses to print a definition in the words of another kind, or several as
+/// one.
+fn refuse_format(
+    format: &str,
+    args: &PlanArgs,
+    subjects: &[Subject],
+) -> Result<(), CliError> {
+    let own = |subject: &Subject| match subject.domain.dialect {
+        Dialect::Libvirt => "xml",
+        Dialect::Proxmox(_) => "conf",
+    };
+    if let Some(other) = subjects.iter().find(|s| own(s) != format) {
+        let (name, own) = (&other.domain.name, own(other));
+        let what = format!("the definition of {name} is not of that format");
+        return Err(CliError::usage(format!("--format {format}: {what}"))
+            .hint(format!("--format {own} prints it")));
+    }
+    if subjects.len() > 1 && args.out_dir.is_none() {
+        let what = format!(
+            "--format {format} prints one definition, and several VMs are \
+             planned"
+        );
+        return Err(CliError::usage(what).hint("--out-dir DIR writes them all"));
     }
     Ok(())
 }
@@ -161,7 +187,10 @@ fn next(
         (None, Some(_)) => "vmtune apply".to_owned(),
         (None, None) => String::new(),
     };
-    let first = if apply.is_empty() {
+    let of_proxmox = plan.vms.iter().any(|vm| vm.vmid.is_some());
+    let first = if of_proxmox {
+        ("--format script", "prints the commands that make these changes")
+    } else if apply.is_empty() {
         ("--format diff", "shows the lines; --out FILE saves the plan")
     } else {
         (apply.as_str(), "makes these changes; undone by `vmtune rollback`")
@@ -170,12 +199,15 @@ fn next(
 }
 
 /// Prints definitions, or writes them into a folder.
-fn xml(
+fn definitions(
     args: &PlanArgs,
+    selection: &Selection,
     planned: &Planned,
     screen: &mut Screen,
 ) -> Result<(), CliError> {
-    for (name, text) in &planned.definitions {
+    for subject in &selection.subjects {
+        let name = &subject.domain.name;
+        let Some(text) = planned.definitions.get(name) else { continue };
         let shown = output::printable(text, args.show_secrets)?;
         if shown != *text {
             let warning = format!(
@@ -186,7 +218,7 @@ fn xml(
         }
         match &args.out_dir {
             Some(folder) => {
-                let path = folder.join(format!("{name}.xml"));
+                let path = folder.join(subject.domain.file_name());
                 output::write_definition(&path, &shown)?;
             }
             None => screen.print_raw(&shown)?,
@@ -206,7 +238,11 @@ fn diff(
         let Some(new) = planned.definitions.get(name) else { continue };
         let old = output::printable(&subject.text, args.show_secrets)?;
         let new = output::printable(new, args.show_secrets)?;
-        screen.print(&report::unified(name.as_str(), &old, &new))?;
+        screen.print(&report::unified(
+            &subject.domain.file_name(),
+            &old,
+            &new,
+        ))?;
     }
     for change in &planned.plan.changes {
         if let Target::File(path) = &change.target {
@@ -219,10 +255,22 @@ fn diff(
 
 fn script(
     args: &PlanArgs,
+    selection: &Selection,
     planned: &Planned,
     screen: &mut Screen,
 ) -> Result<(), CliError> {
-    for (name, text) in &planned.definitions {
+    for vm in &selection.subjects {
+        if vm.domain.dialect == Dialect::Proxmox(None) {
+            let name = &vm.domain.name;
+            let what = format!("the VMID of {name} is not known");
+            return Err(CliError::usage(what)
+                .hint("give --domain a file that is called VMID.conf"));
+        }
+    }
+    let defined = |vm: &&Subject| vm.domain.dialect == Dialect::Libvirt;
+    for vm in selection.subjects.iter().filter(defined) {
+        let name = &vm.domain.name;
+        let Some(text) = planned.definitions.get(name) else { continue };
         if output::printable(text, args.show_secrets)? != *text {
             let what = format!(
                 "{name} has passwords or keys, and a script without them \

@@ -11,7 +11,7 @@ use super::exit::CliError;
 pub(super) struct Found {
     /// Where its definition comes from, for people: a file or a URI.
     pub(super) origin: String,
-    /// libvirt's number of it while it runs.
+    /// libvirt's number of it while it runs; Proxmox' number of it always.
     pub(super) id: Option<u32>,
     /// The inactive definition; the live one of a transient VM.
     pub(super) text: String,
@@ -88,7 +88,7 @@ fn twins(a: &Found, b: &Found) -> CliError {
         .hint("give each VM a name of its own, or leave one file out")
 }
 
-/// Finds a VM by name, by UUID, or by libvirt's number of a running one.
+/// Finds a VM by name, by UUID, or by its number.
 fn position(
     found: &[Found],
     wanted: &str,

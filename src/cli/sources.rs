@@ -9,9 +9,10 @@ use anyhow::Context;
 use super::args::SourceArgs;
 use super::connection::{self, Purpose, Unread, asked_uri, refuse_remote};
 use super::exit::{CliError, Kind};
+use super::proxmox;
 use super::screen::Screen;
 use super::select::Found;
-use crate::base::Bytes;
+use crate::base::{Bytes, Vmid};
 use crate::definition;
 use crate::host::{self, Root, Source, collect};
 use crate::model::Fact;
@@ -28,9 +29,9 @@ pub(super) struct Vms {
     pub(super) found: Vec<Found>,
     /// VMs that there are and that could not be read, each with the reason.
     pub(super) unread: Unread,
-    /// Where the VMs come from: a libvirt URI or "files".
+    /// Where the VMs come from: a libvirt URI, a node of Proxmox or "files".
     pub(super) connection: String,
-    /// What that libvirt says of itself; `None` for files.
+    /// What that libvirt says of itself; `None` for all others.
     pub(super) hypervisor: Option<Fact<HypervisorFacts>>,
 }
 
@@ -84,6 +85,9 @@ pub(super) fn vms(
         });
     }
     let uri = asked_uri(args.connect.as_deref());
+    if let Some(node) = proxmox::uri(uri.as_deref()) {
+        return proxmox::vms(&node);
+    }
     let hypervisor = connection::open(uri.as_deref(), purpose)?;
     // Only now is it known what an alias or libvirt's own default means.
     refuse_remote(args, hypervisor.uri())?;
@@ -158,32 +162,27 @@ fn file(path: &str) -> Result<Found, CliError> {
         ))
         .hint(DUMP));
     }
-    let Ok(text) = String::from_utf8(bytes) else {
-        return Err(not_xml(origin, ""));
+    let unknown = || {
+        CliError::usage(format!(
+            "--domain {origin} is neither a libvirt domain XML nor a VMID.conf \
+             of Proxmox"
+        ))
+        .hint(DUMP)
     };
-    if !text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
-        return Err(not_xml(origin, &text));
+    let text = String::from_utf8(bytes).map_err(|_| unknown())?;
+    if !definition::is_likely(&text) {
+        return Err(unknown());
     }
-    let domain = definition::read(&text)
+    let name = Path::new(path).file_name().and_then(|name| name.to_str());
+    let vmid = name.and_then(Vmid::of_file);
+    let domain = definition::read_numbered(&text, vmid)
         .with_context(|| format!("reading the definition {origin}"))?;
     Ok(Found {
         origin: origin.to_owned(),
-        id: None,
+        id: vmid.map(Vmid::number),
         text,
         domain,
         live: None,
         transient: false,
     })
-}
-
-/// Says what a text is that is no XML: Proxmox' files have lines `key: value`.
-fn not_xml(origin: &str, text: &str) -> CliError {
-    let keys = ["memory:", "cores:", "sockets:", "scsihw:", "net0:", "boot:"];
-    let is_conf = |line: &str| keys.iter().any(|key| line.starts_with(key));
-    let (what, hint) = if text.lines().any(is_conf) {
-        ("a VM of Proxmox, which vmtune cannot plan yet", "give libvirt XML")
-    } else {
-        ("not a libvirt domain XML", DUMP)
-    };
-    CliError::usage(format!("--domain {origin} is {what}")).hint(hint)
 }

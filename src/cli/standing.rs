@@ -9,7 +9,7 @@ use crate::base::{DomainName, DomainUuid, nearest};
 use crate::files::journal::{
     Header, Journal, Left, Status, Transaction, TransactionId,
 };
-use crate::model::{Change, Place, Target, VmPlan};
+use crate::model::{Change, Place, VmPlan};
 
 /// What was applied and not undone.
 pub(super) struct Standing {
@@ -52,9 +52,7 @@ impl Standing {
         let changes = all.flat_map(|header| {
             header.plan.changes.iter().map(move |change| (change, header))
         });
-        let of_host = changes.filter(|(change, _)| {
-            !matches!(change.target, Target::Definition(_))
-        });
+        let of_host = changes.filter(|(change, _)| !change.target.is_of_vm());
         let last: BTreeMap<_, _> = of_host
             .map(|(change, header)| (&change.target, (change, header)))
             .collect();

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::xml::{Document, Element, XmlError};
+use super::{conf, is_xml};
 
 /// What stands in the place of a secret.
 const MASK: &str = "***";
@@ -26,15 +27,23 @@ const WORDS: [&str; 6] = ["pass", "secret", "token", "key", "data", "cred"];
 /// the values of options such as `password=`, or the whole where it could
 /// hide one.
 /// libvirt keeps all others in a store of its own and names them by UUID.
+/// Of Proxmox' definitions it is the password of cloud-init, and `args`.
 ///
 /// # Errors
 ///
 /// Fails where the text is not a document: what cannot be read must not be
 /// printed either.
 pub fn redact(text: &str) -> Result<String, XmlError> {
-    let document = Document::parse(text)?;
-    let mut secrets = Vec::new();
-    find(text, document.root(), &mut secrets);
+    let mut secrets = match is_xml(text) {
+        true => {
+            let mut secrets = Vec::new();
+            find(text, Document::parse(text)?.root(), &mut secrets);
+            secrets
+        }
+        false => conf::secrets(text, |word, place, out| {
+            argument(text, word, place, out);
+        }),
+    };
     secrets.sort_by_key(|range| range.start);
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
@@ -160,5 +169,16 @@ mod tests {
             assert_eq!(redact(&xml(value)).unwrap(), xml(shown));
         }
         assert!(redact("<d").is_err());
+    }
+
+    #[test]
+    fn secrets_of_proxmox_are_masked() {
+        let text = "#cipassword: note\nargs: -vnc :1,password=x -object \
+                    secret,id=s,data=a\ncipassword: $5$a\n\n[snap]\n\
+                    cipassword: b\ncores: 1\n";
+        let shown = "#cipassword: note\nargs: -vnc :1,password=*** -object \
+                     secret,id=s,data=***\ncipassword: ***\n\n[snap]\n\
+                     cipassword: ***\ncores: 1\n";
+        assert_eq!(redact(text).unwrap(), shown);
     }
 }

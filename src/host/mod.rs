@@ -27,6 +27,7 @@
 //! | settings | each place that a rule for the host may change |
 //! | PCI functions | `/sys/bus/pci/devices` |
 //! | QEMU processes | `/proc/PID/{cmdline,task,numa_maps}`, apart from facts |
+//! | VMs of Proxmox, mappings | `/etc/pve`, `/run/qemu-server`, apart from facts |
 //! | boot entries | GRUB's menu, `loader/entries`, apart from facts |
 //! | interfaces, RDMA | `/sys/class/{net,infiniband}` |
 //! | network cards | the same, and `ip`, `devlink`, `ethtool`, `dcb`, … |
@@ -60,6 +61,7 @@ mod net;
 mod nic;
 mod pci;
 pub mod process;
+pub mod proxmox;
 mod question;
 mod root;
 mod services;

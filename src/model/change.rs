@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{HostPath, ParseValueError, XmlPath, serde_as_text};
+use crate::base::{
+    ConfPath, HostPath, ParseValueError, XmlPath, serde_as_text,
+};
 
 /// One edit.
 #[derive(
@@ -39,6 +41,8 @@ pub struct Change {
 pub enum Target {
     /// A place in a domain definition: `/domain/vcpu/@placement`.
     Definition(XmlPath),
+    /// A place in a definition of Proxmox: `numa0/hostnodes`.
+    Conf(ConfPath),
     /// A value of the running kernel, which lasts until the host boots next:
     /// `/sys/kernel/mm/ksm/run`.
     Kernel(HostPath),
@@ -57,12 +61,19 @@ pub enum Target {
 }
 
 impl Target {
+    /// Returns whether it is part of a VM's definition; else of the host.
+    #[must_use]
+    pub const fn is_of_vm(&self) -> bool {
+        matches!(self, Self::Definition(_) | Self::Conf(_))
+    }
+
     /// Returns the target without what tells it from its like, as rules name
     /// what they own: an XPath without predicates, a path, `#NAME`.
     #[must_use]
     pub fn pattern(&self) -> String {
         match self {
             Self::Definition(path) => path.pattern(),
+            Self::Conf(path) => path.pattern(),
             Self::Kernel(path) | Self::File(path) => path.to_string(),
             Self::Argument { name, .. } => format!("#{name}"),
         }
@@ -75,10 +86,17 @@ impl From<XmlPath> for Target {
     }
 }
 
+impl From<ConfPath> for Target {
+    fn from(path: ConfPath) -> Self {
+        Self::Conf(path)
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Definition(path) => path.fmt(f),
+            Self::Conf(path) => path.fmt(f),
             Self::Kernel(path) | Self::File(path) => path.fmt(f),
             Self::Argument { file, name } => write!(f, "{file}#{name}"),
         }
@@ -94,6 +112,10 @@ impl FromStr for Target {
             || text.starts_with("/domain[")
         {
             return text.parse().map(Self::Definition);
+        }
+        // Whatever else there is starts at a root.
+        if !text.starts_with('/') {
+            return text.parse().map(Self::Conf);
         }
         if let Some((file, name)) = text.split_once('#') {
             let file = file.parse()?;
@@ -121,10 +143,10 @@ impl FromStr for Target {
 
 serde_as_text!(
     Target,
-    "^/",
-    "a place in a definition as XPath, a value of the running kernel or a \
-     file of the host as a path, or FILE#NAME for an argument of the kernel's \
-     command line"
+    "^(/|[a-z])",
+    "a place in a definition as XPath, KEY or KEY/PROPERTY of a definition of \
+     Proxmox, a value of the running kernel or a file of the host as a path, \
+     or FILE#NAME for an argument of the kernel's command line"
 );
 
 /// When a change takes effect.
@@ -168,6 +190,7 @@ mod tests {
     fn targets_are_told_apart_by_their_text() {
         for (text, expected) in [
             ("/domain/vcpu/@cpuset", "definition"),
+            ("numa0/hostnodes", "conf"),
             ("/sys/kernel/mm/ksm/run", "kernel"),
             ("/proc/sys/kernel/numa_balancing", "kernel"),
             ("/proc/irq/24/smp_affinity_list", "kernel"),
@@ -178,6 +201,7 @@ mod tests {
             assert_eq!(target.to_string(), text);
             let kind = match target {
                 Target::Definition(_) => "definition",
+                Target::Conf(_) => "conf",
                 Target::Kernel(_) => "kernel",
                 Target::File(_) => "file",
                 Target::Argument { .. } => "argument",
@@ -188,7 +212,7 @@ mod tests {
             "/home/me/x",
             "/proc/1/mem",
             "/etc/../root/x",
-            "etc/x",
+            "etc/x/y",
             "/etc/kernel/cmdline#",
             "/etc/kernel/cmdline#a b",
             "/sys",

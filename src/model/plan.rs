@@ -10,7 +10,7 @@ use super::facts::BootLoader;
 use super::{Change, NicPlacement};
 use crate::base::{
     Bytes, CellId, CpuSet, Digest, DomainName, DomainUuid, NodeId, NodeSet,
-    PageSize, VcpuId, VcpuSet,
+    PageSize, VcpuId, VcpuSet, Vmid,
 };
 
 /// A plan for one or several VMs. It leaves no choice to whoever applies it,
@@ -122,6 +122,10 @@ pub struct VmPlan {
     pub name: DomainName,
     /// Its UUID; `None` where the definition has none yet.
     pub uuid: Option<DomainUuid>,
+    /// The number that Proxmox knows it by; `None` for a VM of libvirt, and
+    /// where the definition's file was not called by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vmid: Option<Vmid>,
     /// Digest of the definition that the changes are to be made to.
     pub digest: Digest,
     /// Where it goes; `None` where placement is off or does not apply.

@@ -107,7 +107,7 @@ fn of_each_vcpu(domain: &Domain) -> CpuSet {
 /// Returns what stands at a place of the host.
 fn standing(facts: &Facts, target: &Target) -> Result<Option<String>, String> {
     let fact = match target {
-        Target::Definition(_) => {
+        Target::Definition(_) | Target::Conf(_) => {
             return Err("a rule for the host does not change VMs".into());
         }
         Target::Kernel(path) | Target::File(path) => {

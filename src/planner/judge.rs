@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{Inputs, PlanError, Subject, check, merge, refusal};
 use crate::base::DomainName;
 use crate::definition;
-use crate::model::domain::Domain;
+use crate::model::domain::{Dialect, Domain};
 use crate::model::policy::{Level, Pins};
-use crate::model::{Advice, Plan};
+use crate::model::{Advice, Plan, VmPlacement};
 use crate::rules::RULES;
 
 /// Judges the rendered definitions.
@@ -23,9 +23,19 @@ pub(super) fn judge(
 ) -> Result<(), PlanError> {
     let mut rendered = Vec::new();
     for (name, text) in definitions {
-        let domain = definition::read(text).map_err(|error| {
+        let mut subjects = inputs.subjects.iter();
+        let subject = subjects.find(|s| s.domain.name == *name);
+        let vmid = subject.and_then(|subject| subject.domain.vmid());
+        let read = definition::read_numbered(text, vmid);
+        let mut domain = read.map_err(|error| {
             PlanError::Faulted(name.clone(), error.to_string())
         })?;
+        let mut vms = plan.vms.iter();
+        if let Some(vm) = vms.find(|vm| vm.name == *name)
+            && let Dialect::Proxmox(_) = domain.dialect
+        {
+            seat(&mut domain, vm.placement.as_ref());
+        }
         rendered.push((text.as_str(), domain));
     }
     let after = faults(inputs, &rendered);
@@ -57,6 +67,16 @@ pub(super) fn judge(
         });
     }
     Ok(())
+}
+
+/// Puts the threads of a VM of Proxmox on the CPUs that the placement gives
+/// them: the definition says which CPUs are the VM's and not whose they are
+/// within it, and the nodes of its memory are judged by that.
+fn seat(domain: &mut Domain, placement: Option<&VmPlacement>) {
+    let Some(placement) = placement else { return };
+    domain.cputune.vcpupin.clone_from(&placement.vcpus);
+    domain.cputune.emulatorpin = Some(placement.emulator.clone());
+    domain.cputune.iothreadpin.clone_from(&placement.iothreads);
 }
 
 /// Returns the errors in what rules may change under the policy.

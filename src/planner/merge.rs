@@ -5,14 +5,20 @@ use std::collections::BTreeMap;
 use super::{PlanError, Subject};
 use crate::base::{Leaf, XmlPath};
 use crate::definition;
+use crate::definition::conf::Conf;
 use crate::definition::xml::Document;
+use crate::model::domain::Dialect;
 use crate::model::facts::Facts;
 use crate::model::policy::{Level, Policy};
 use crate::model::{Advice, Change, Missing, Plan, Target, VmPlacement};
+use crate::rules::conf::CONF_RULES;
 use crate::rules::{Context, Edit, Evaluate, RULES, Rule, Verdict};
 
 /// Longest piece of a definition that a plan repeats as what stood there.
 const SHOWN: usize = 160;
+
+/// Why an edit of another thing than the VM's definition is none.
+const NOT_ITS_OWN: &str = "it is not part of the VM's definition";
 
 /// Returns what a rule may do under a policy.
 pub(super) fn level(rule: &Rule, policy: &Policy) -> Level {
@@ -32,20 +38,38 @@ pub(super) fn changes(
     let unreadable = |error: &dyn std::fmt::Display| {
         PlanError::Edit(domain.name.clone(), error.to_string())
     };
-    let document =
-        Document::parse(&subject.text).map_err(|e| unreadable(&e))?;
     let live = subject.live.as_ref();
     let context = Context { facts, domain, live, policy, placement };
     let first = plan.changes.len();
     let mut merge = Merge::new(policy, Some(domain.name.to_string()), plan);
-    for rule in RULES {
-        let Evaluate::Vm(evaluate) = rule.evaluate else { continue };
-        if merge.level(rule) != Level::Off {
+    match domain.dialect {
+        Dialect::Libvirt => {
+            let document = Document::parse(&subject.text);
+            let document = document.map_err(|e| unreadable(&e))?;
             let standing = |target: &Target| match target {
                 Target::Definition(path) => Ok(standing(&document, path)),
-                _ => Err("a rule for VMs does not change the host".into()),
+                _ => Err(NOT_ITS_OWN.to_owned()),
             };
-            merge.take(rule, evaluate(&context), &standing)?;
+            for rule in RULES {
+                let Evaluate::Vm(evaluate) = rule.evaluate else { continue };
+                if merge.level(rule) != Level::Off {
+                    merge.take(rule, evaluate(&context), &standing)?;
+                }
+            }
+        }
+        Dialect::Proxmox(_) => {
+            let conf = Conf::parse(&subject.text);
+            let conf = conf.map_err(|e| unreadable(&e))?;
+            let standing = |target: &Target| match target {
+                Target::Conf(path) => Ok(conf.find(path).map(Into::into)),
+                _ => Err(NOT_ITS_OWN.to_owned()),
+            };
+            for words in CONF_RULES {
+                if merge.level(words.rule) != Level::Off {
+                    let verdict = words.evaluate(&context);
+                    merge.take(words.rule, verdict, &standing)?;
+                }
+            }
         }
     }
     definition::render(&subject.text, &plan.changes[first..])

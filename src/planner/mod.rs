@@ -149,6 +149,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
         plan.vms.push(VmPlan {
             name: domain.name.clone(),
             uuid: domain.uuid,
+            vmid: domain.vmid(),
             digest: domain.digest,
             placement: Some(placement),
             objective: solution.objectives[at],

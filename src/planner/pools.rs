@@ -49,7 +49,7 @@ pub(super) fn after(
 /// Writes what a change sets into the facts.
 fn set(facts: &mut Facts, target: &Target, to: Option<&String>) {
     match target {
-        Target::Definition(_) => {}
+        Target::Definition(_) | Target::Conf(_) => {}
         Target::Kernel(path) | Target::File(path) => {
             let value = Fact::known(to.cloned(), "the plan");
             facts.settings.insert(path.clone(), value);

@@ -4,6 +4,8 @@
 //! name leaves instructions unused, and is right for a VM that migrates among
 //! different hosts. Under software emulation there is no host CPU to hand out.
 
+pub(super) mod conf;
+
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
 use crate::model::domain::CpuMode;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::conf::CONF_RULES;
 use super::{Context, Evaluate, Rule, Verdict};
 use crate::base::{Bytes, CellId, CpuId, CpuSet, Digest, NodeId, VcpuId};
 use crate::model::domain::{
-    CpuElement, CpuMode, Cputune, Devices, Domain, MemoryAmounts, Numatune,
+    CpuElement, CpuMode, Cputune, Devices, Dialect, Domain, MemoryAmounts,
+    Numatune,
 };
 use crate::model::facts::{
     Cache, Core, CpuPower, Facts, Iommu, KernelFacts, MemoryFacts, Node,
@@ -52,17 +54,29 @@ impl Case {
         self
     }
 
+    /// Makes it a VM of Proxmox.
+    pub(super) fn proxmox(mut self) -> Self {
+        self.domain.dialect = Dialect::Proxmox("101".parse().ok());
+        self
+    }
+
     pub(super) fn verdict(&self, rule: &Rule) -> Verdict {
-        let Evaluate::Vm(evaluate) = rule.evaluate else {
-            panic!("{} is a rule for the host", rule.id);
-        };
-        evaluate(&Context {
+        let cx = Context {
             facts: &self.facts,
             domain: &self.domain,
             live: self.live.as_ref(),
             policy: &self.policy,
             placement: &self.placement,
-        })
+        };
+        if let Dialect::Proxmox(_) = self.domain.dialect {
+            let mut words = CONF_RULES.iter();
+            let words = words.find(|words| words.rule.id == rule.id);
+            return words.expect(rule.id).evaluate(&cx);
+        }
+        let Evaluate::Vm(evaluate) = rule.evaluate else {
+            panic!("{} is a rule for the host", rule.id);
+        };
+        evaluate(&cx)
     }
 
     /// What a rule changes, as `/domain/vcpu/@cpuset = 0-3` or
@@ -212,6 +226,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
 pub(super) fn domain(vcpus: u32) -> Domain {
     Domain {
         name: "vm1".parse().unwrap(),
+        dialect: Dialect::Libvirt,
         uuid: None,
         digest: Digest::of(b""),
         virt_type: "kvm".to_owned(),

@@ -8,6 +8,8 @@
 //! removed: the guest may be set up for it. What keeps such a guest from
 //! starting is mended in any case.
 
+pub(super) mod conf;
+
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::Bytes;
 use crate::model::domain::IommuDevice;

@@ -210,6 +210,7 @@ impl HostCase {
                     self.argument(file.as_str(), &name, &to);
                 }
                 Target::Definition(path) => panic!("{path} is a VM's"),
+                Target::Conf(path) => panic!("{path} is a VM's"),
             }
         }
         assert_eq!(self.edits(rule), Vec::<String>::new(), "planned again");

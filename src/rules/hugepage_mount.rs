@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use super::{Edit, Evaluate, Group, HostContext, Rule, Verdict, filled};
 use crate::base::{HostPath, PageSize};
+use crate::model::domain::Dialect;
 use crate::model::policy::Level;
 use crate::model::{Stage, Target};
 
@@ -49,10 +50,15 @@ const WANTS: &str = include_str!("../../templates/host/wants.conf");
 const WANTED: &str = "/etc/systemd/system/sysinit.target.d/90-vmtune.conf";
 
 fn evaluate(cx: &HostContext<'_>) -> Verdict {
+    // Proxmox mounts what its VMs need itself.
+    let vms = cx.vms.iter();
+    let vms = vms.filter(|vm| vm.domain.dialect == Dialect::Libvirt);
     let taken: BTreeSet<PageSize> =
-        cx.vms.iter().filter_map(|vm| vm.placement.pages).collect();
+        vms.filter_map(|vm| vm.placement.pages).collect();
     if taken.is_empty() {
-        return Verdict::NotApplicable("no VM of the plan takes huge pages");
+        return Verdict::NotApplicable(
+            "no VM of the plan takes huge pages from a mount of the host's",
+        );
     }
     let mounted = &cx.facts.memory.hugetlbfs;
     let Some(mounted) = mounted.value() else {
@@ -189,6 +195,9 @@ mod tests {
         case.placement.pages = None;
         assert_eq!(case.host_edits(&RULE, &beside), [""; 0]);
         case.placement.pages = Some(PageSize::ONE_GIB);
+        case = case.proxmox();
+        assert_eq!(case.host_edits(&RULE, &beside), [""; 0]);
+        case.domain.dialect = Dialect::Libvirt;
         case.facts.memory.hugetlbfs = Fact::unknown("not for this user");
         let verdict = case.on_host(&RULE, &beside);
         assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");

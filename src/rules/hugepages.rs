@@ -5,6 +5,8 @@
 //! placement's decision, for pages are scarce; this writes it down. It hurts
 //! where memory is overcommitted: huge pages are neither swapped nor shared.
 
+pub(super) mod conf;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};

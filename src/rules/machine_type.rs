@@ -5,6 +5,8 @@
 //! its devices move to other addresses, so that interfaces get other names
 //! and Windows asks for activation. Advice only.
 
+pub(super) mod conf;
+
 use super::{Context, Evaluate, Group, Rule, Verdict};
 use crate::model::domain::{Controller, Hostdev};
 use crate::model::policy::Level;

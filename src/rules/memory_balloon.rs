@@ -6,6 +6,8 @@
 //! that nobody gains. libvirt adds a balloon wherever the definition does
 //! not say `none`.
 
+pub(super) mod conf;
+
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::model::policy::Level;
 
@@ -30,9 +32,13 @@ pub const RULE: Rule = Rule {
     evaluate: Evaluate::Vm(evaluate),
 };
 
-fn evaluate(cx: &Context<'_>) -> Verdict {
+/// Why a balloon may stay.
+const NOT_PINNED: &str = "ordinary pages without passthrough can be ballooned";
+
+/// Returns why the guest's memory cannot be ballooned; `None` where it can.
+fn reason(cx: &Context<'_>) -> Option<String> {
     let backing = cx.domain.memory_backing.as_ref();
-    let because = if cx.domain.has_passthrough() {
+    Some(if cx.domain.has_passthrough() {
         match cx.domain.devices.hostdevs.len() {
             0 | 1 => "VFIO pins all guest memory for a device".to_owned(),
             n => format!("VFIO pins all guest memory for {n} devices"),
@@ -44,9 +50,13 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
     } else if backing.is_some_and(|backing| backing.locked) {
         "the guest's memory is locked".to_owned()
     } else {
-        return Verdict::NotApplicable(
-            "ordinary pages without passthrough can be ballooned",
-        );
+        return None;
+    })
+}
+
+fn evaluate(cx: &Context<'_>) -> Verdict {
+    let Some(because) = reason(cx) else {
+        return Verdict::NotApplicable(NOT_PINNED);
     };
     let mut edits = Vec::new();
     if cx.domain.devices.memballoon.as_deref() != Some("none") {

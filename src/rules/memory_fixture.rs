@@ -229,7 +229,7 @@ impl Case {
 
     fn standing(&self, target: &Target) -> Option<String> {
         match target {
-            Target::Definition(_) => None,
+            Target::Definition(_) | Target::Conf(_) => None,
             Target::Kernel(path) | Target::File(path) => {
                 self.facts.settings.get(path)?.value()?.clone()
             }

@@ -22,6 +22,7 @@ use crate::placement::Reservations;
 
 pub mod c_states;
 pub mod cache_allocation;
+pub mod conf;
 pub mod cpu_cache;
 pub mod cpu_governor;
 pub mod cpu_isolation;
@@ -56,6 +57,7 @@ mod nic;
 pub mod numa_balancing;
 pub mod numa_cells;
 pub mod numa_memory;
+pub mod pci_mapping;
 pub mod pci_numa;
 pub mod perf_sampling;
 pub mod rdma_limits;
@@ -504,6 +506,7 @@ pub const RULES: &[&Rule] = &[
     &hostdev_vf::RULE,
     &guest_iommu::RULE,
     &pci_numa::RULE,
+    &pci_mapping::RULE,
     &guest_iommu_pt::RULE,
     &guest_memlock::RULE,
     &guest_hugepages_rdma::RULE,

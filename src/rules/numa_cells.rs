@@ -4,6 +4,8 @@
 //! memory is near which of its CPUs. A guest on one node needs none, and what
 //! cells it has stay, where they add up.
 
+pub(super) mod conf;
+
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::{Bytes, CellId, VcpuSet, XmlPath};
 use crate::model::CellPlacement;

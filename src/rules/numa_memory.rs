@@ -6,6 +6,8 @@
 //! `strict` makes the node a promise. It hurts where the node is full: the
 //! guest does not start, or the kernel kills it, instead of becoming slow.
 
+pub(super) mod conf;
+
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::NodeSet;
 use crate::model::CellPlacement;

@@ -4,6 +4,8 @@
 //! with whom the placement says. Which CPU it is, is the placement's decision;
 //! this rule writes it down and clears away what contradicts it.
 
+pub(super) mod conf;
+
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::{CpuSet, VcpuId, XmlPath};
 use crate::model::Role;

@@ -4,6 +4,8 @@
 //! who shares what. It helps where it is true, and misleads where it is not:
 //! it follows the pins, never the other way round.
 
+pub(super) mod conf;
+
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict};
 use crate::base::XmlPath;
 use crate::model::domain::{CpuMode, CpuTopology};

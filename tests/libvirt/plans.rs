@@ -52,6 +52,7 @@ pub(crate) fn plan(
         vms: vec![VmPlan {
             name: info.name,
             uuid: Some(info.uuid),
+            vmid: None,
             digest: Digest::of(text.as_bytes()),
             placement: None,
             objective: Objective::default(),

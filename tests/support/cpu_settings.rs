@@ -116,7 +116,7 @@ pub fn settled(facts: &Facts, changes: &[Change]) -> Facts {
     let mut facts = facts.clone();
     for change in changes {
         match &change.target {
-            Target::Definition(_) => {}
+            Target::Definition(_) | Target::Conf(_) => {}
             Target::Kernel(path) | Target::File(path) => {
                 let fact = Fact::known(change.to.clone(), READ);
                 facts.settings.insert(path.clone(), fact);

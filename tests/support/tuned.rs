@@ -89,7 +89,7 @@ pub fn settle(facts: &mut Facts, plan: &Plan) {
     for change in &plan.changes {
         let to = change.to.as_deref();
         match &change.target {
-            Target::Definition(_) => {}
+            Target::Definition(_) | Target::Conf(_) => {}
             Target::Kernel(place) | Target::File(place) => {
                 set(facts, place, to);
             }

@@ -374,6 +374,7 @@ pub(crate) fn plan(hypervisor: &dyn Hypervisor) -> Plan {
         plan.vms.push(VmPlan {
             name: info.name,
             uuid: Some(info.uuid),
+            vmid: None,
             digest: Digest::of(text.as_bytes()),
             placement: None,
             objective: Objective::default(),
@@ -394,7 +395,7 @@ fn change(
 ) -> Change {
     let target: Target = target.parse().unwrap();
     let stage = match &target {
-        Target::Definition(_) => Stage::VmStart,
+        Target::Definition(_) | Target::Conf(_) => Stage::VmStart,
         Target::Argument { .. } => Stage::HostBoot,
         Target::File(_) | Target::Kernel(_) => Stage::Now,
     };

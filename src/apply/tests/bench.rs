@@ -173,6 +173,7 @@ fn plan_for(fake: &Fake) -> Plan {
         plan.vms.push(VmPlan {
             name: info.name.clone(),
             uuid: Some(info.uuid),
+            vmid: None,
             digest: Digest::of(text.as_bytes()),
             placement: None,
             objective: Objective::default(),

@@ -52,6 +52,16 @@ fn a_plan_for_another_place_is_refused() {
 }
 
 #[test]
+fn a_plan_for_a_vm_of_proxmox_is_refused() {
+    let mut bench = Bench::new(&["vm1"]);
+    bench.plan.vms[0].vmid = "101".parse().ok();
+    assert!(matches!(refused(&bench), ApplyError::Proxmox { .. }));
+    let mut bench = Bench::new(&["vm1"]);
+    bench.plan.changes[0].target = "numa0/cpus".parse().unwrap();
+    assert!(matches!(refused(&bench), ApplyError::Proxmox { .. }));
+}
+
+#[test]
 fn a_plan_that_edits_what_it_does_not_name_is_refused() {
     for vm in [None, Some("vm2".to_owned())] {
         let mut bench = Bench::new(&["vm1"]);

@@ -57,7 +57,7 @@ fn rule(page: &mut Page, changes: &[&Change], verbose: bool) {
     let of = |is: fn(&Target) -> bool| -> Vec<&Change> {
         changes.iter().copied().filter(|c| is(&c.target)).collect()
     };
-    let values = of(|t| matches!(t, Target::Definition(_) | Target::Kernel(_)));
+    let values = of(|t| t.is_of_vm() || matches!(t, Target::Kernel(_)));
     values_of(page, &values, verbose);
     files(page, &of(|t| matches!(t, Target::File(_))), verbose);
     arguments(page, &of(|t| matches!(t, Target::Argument { .. })));

@@ -8,11 +8,11 @@ use crate::base::HostPath;
 /// Lines of context, as `diff -u` gives.
 const CONTEXT: usize = 3;
 
-/// Returns the unified diff from one text of a file to another, in colour;
-/// empty where they are equal.
+/// Returns the unified diff from one text of a file of this name to another,
+/// in colour; empty where they are equal.
 #[must_use]
 pub fn unified(name: &str, old: &str, new: &str) -> String {
-    let names = [format!("a/{name}.xml"), format!("b/{name}.xml")];
+    let names = [format!("a/{name}"), format!("b/{name}")];
     coloured(&names, old, new)
 }
 
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn diffs_can_be_patched_with() {
-        let diff = unified("vm1", "<a>\n<b/>\n</a>", "<a>\n<c/>\n</a>");
+        let diff = unified("vm1.xml", "<a>\n<b/>\n</a>", "<a>\n<c/>\n</a>");
         let plain = anstream::adapter::strip_str(&diff).to_string();
         insta::assert_snapshot!(plain, @r"
         --- a/vm1.xml
@@ -73,7 +73,7 @@ mod tests {
          </a>
         \ No newline at end of file
         ");
-        assert_eq!(unified("vm1", "<a/>", "<a/>"), "");
+        assert_eq!(unified("vm1.xml", "<a/>", "<a/>"), "");
     }
 
     #[test]

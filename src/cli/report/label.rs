@@ -21,10 +21,13 @@ pub(super) fn element(target: &Target) -> String {
 
 /// Returns the attribute that a target is, if it is one: `cpuset`.
 pub(super) fn attribute(target: &Target) -> Option<String> {
-    let Target::Definition(path) = target else { return None };
-    match &path.leaf {
-        Leaf::Attribute(name) => Some(name.clone()),
-        Leaf::Element | Leaf::Text => None,
+    match target {
+        Target::Definition(path) => match &path.leaf {
+            Leaf::Attribute(name) => Some(name.clone()),
+            Leaf::Element | Leaf::Text => None,
+        },
+        Target::Conf(path) => path.property().map(ToOwned::to_owned),
+        _ => None,
     }
 }
 
@@ -34,6 +37,11 @@ pub(super) fn key(target: &Target) -> String {
         Target::Definition(path) => {
             let keys = path.steps.iter().filter_map(predicates);
             keys.collect::<Vec<_>>().join("/")
+        }
+        Target::Conf(path) => {
+            let key = path.key();
+            let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
+            key[stem.len()..].to_owned()
         }
         Target::Kernel(path) => {
             numbered(path).map_or("", |(_, number, _)| number).to_owned()
@@ -84,6 +92,11 @@ fn joined(element: String, target: &Target) -> String {
 fn spell(target: &Target, keyed: bool) -> String {
     let path = match target {
         Target::Definition(path) => path,
+        Target::Conf(path) if keyed => return path.key().to_owned(),
+        Target::Conf(path) => {
+            let pattern = path.pattern();
+            return pattern.split('/').next().unwrap_or_default().to_owned();
+        }
         Target::Kernel(path) if !keyed => {
             return match numbered(path) {
                 Some((before, _, after)) => format!("{before}*{after}"),
@@ -134,6 +147,8 @@ mod tests {
                 "#2",
             ),
             ("/domain/@type", "domain type", "domain type", ""),
+            ("balloon", "balloon", "balloon", ""),
+            ("numa1/hostnodes", "numa1 hostnodes", "numa* hostnodes", "1"),
             (
                 "/sys/devices/system/cpu/cpu4/power/control",
                 "/sys/devices/system/cpu/cpu4/power/control",

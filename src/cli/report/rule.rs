@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::page::{BOLD, FAINT, KEY, PLAIN, Page};
 use crate::model::policy::Level;
+use crate::rules::conf::CONF_RULES;
 use crate::rules::{Group, Rule};
 
 /// Returns the name of a group.
@@ -44,6 +45,9 @@ pub fn rule(page: &mut Page, rule: &Rule) {
     page.row(2, "level", &plain(level(rule.level)));
     for (n, place) in rule.owns.iter().enumerate() {
         page.row(2, if n == 0 { "sets" } else { "" }, &plain(place));
+    }
+    for (n, key) in proxmox(rule).iter().enumerate() {
+        page.row(2, if n == 0 { "in Proxmox" } else { "" }, &plain(key));
     }
     for (n, source) in rule.sources.iter().enumerate() {
         page.row(2, if n == 0 { "sources" } else { "" }, &plain(source));
@@ -100,10 +104,21 @@ pub fn markdown(rules: &[&Rule]) -> String {
             let owns = owns.collect::<Vec<_>>().join(", ");
             let owns = if owns.is_empty() { "nothing".into() } else { owns };
             let _ = writeln!(text, "- Sets: {owns}");
+            let keys = proxmox(rule).iter().map(|key| format!("`{key}`"));
+            let keys = keys.collect::<Vec<_>>().join(", ");
+            if !keys.is_empty() {
+                let _ = writeln!(text, "- In Proxmox: {keys}");
+            }
             let _ = writeln!(text, "- Sources: {}", rule.sources.join("; "));
         }
     }
     text
+}
+
+/// Returns the keys that a rule sets in a definition of Proxmox.
+fn proxmox(rule: &Rule) -> &'static [&'static str] {
+    let words = CONF_RULES.iter().find(|words| words.rule.id == rule.id);
+    words.map_or(&[], |words| words.owns)
 }
 
 fn by_group<'a>(rules: &[&'a Rule]) -> Vec<(Group, Vec<&'a Rule>)> {
@@ -149,6 +164,7 @@ mod tests {
                      free.
           level      plan: its changes are planned
           sets       /domain/memoryBacking/hugepages
+          in Proxmox hugepages
           sources    libvirt, formatdomain, memoryBacking
                      kernel, hugetlb
 
@@ -158,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_document_holds_every_part() {
-        insta::assert_snapshot!(markdown(&[&SAMPLE]), @r"
+        insta::assert_snapshot!(markdown(&[&SAMPLE]), @"
         # Rules
 
         Generated from `src/rules/` by `UPDATE=1 cargo test --test docs`.
@@ -174,6 +190,7 @@ mod tests {
         - What guides say: Some ask for 1G pages always; they must be free.
         - Level: plan: its changes are planned
         - Sets: `/domain/memoryBacking/hugepages`
+        - In Proxmox: `hugepages`
         - Sources: libvirt, formatdomain, memoryBacking; kernel, hugetlb
         ");
     }

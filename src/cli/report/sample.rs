@@ -210,6 +210,7 @@ pub(super) fn plan(cpus: &[u32], node: u32, changes: Vec<Change>) -> Plan {
     let vm = VmPlan {
         name: "vm1".parse().unwrap(),
         uuid: None,
+        vmid: None,
         digest: Digest::of(b""),
         placement: Some(placement),
         objective: Objective([0, 0, 1, 0, 0, 3, 80]),

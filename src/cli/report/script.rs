@@ -1,10 +1,11 @@
 //! A plan as a shell script, for those who would rather run it themselves.
 
 mod host;
+mod qm;
 
 use std::collections::BTreeMap;
 
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 
 use super::count;
 use super::label::label;
@@ -13,7 +14,8 @@ use crate::model::{Change, Plan};
 
 const TEMPLATE: &str = include_str!("../../../templates/script.sh");
 
-/// Returns the script that defines the VMs of a plan anew and sets the host.
+/// Returns the script that gives the VMs of a plan their new definitions and
+/// sets the host.
 /// `connect` is the URI to give to virsh; `None` leaves it to virsh.
 ///
 /// # Errors
@@ -22,32 +24,41 @@ pub fn script(
     plan: &Plan,
     definitions: &BTreeMap<DomainName, String>,
     connect: Option<&str>,
-) -> Result<String, minijinja::Error> {
-    let vms: Vec<_> = definitions
-        .iter()
-        .map(|(name, text)| {
-            let mine = plan
-                .changes
-                .iter()
-                .filter(|change| change.vm.as_deref() == Some(name.as_str()))
-                .collect::<Vec<_>>();
-            let lines: Vec<_> = mine.iter().map(|c| comment(c)).collect();
-            context! {
-                name => one_line(name.as_str()),
-                changes => count(mine.len(), "change"),
-                lines,
-                end => end_of("END_OF_DEFINITION", text),
-                definition => text.strip_suffix('\n').unwrap_or(text),
-            }
-        })
-        .collect();
+) -> Result<String, Error> {
+    let mut vms = Vec::new();
+    for vm in &plan.vms {
+        let Some(text) = definitions.get(&vm.name) else { continue };
+        let mine = plan
+            .changes
+            .iter()
+            .filter(|change| change.vm.as_deref() == Some(vm.name.as_str()))
+            .collect::<Vec<_>>();
+        let lines: Vec<_> = mine.iter().map(|c| comment(c)).collect();
+        let proxmox = match vm.vmid {
+            Some(vmid) => qm::command(vmid, &mine, text).map_err(|e| {
+                Error::new(ErrorKind::InvalidOperation, e.to_string())
+            })?,
+            None => None,
+        };
+        vms.push(context! {
+            name => one_line(vm.name.as_str()),
+            changes => count(mine.len(), "change"),
+            lines,
+            is_proxmox => vm.vmid.is_some(),
+            proxmox,
+            end => end_of("END_OF_DEFINITION", text),
+            definition => text.strip_suffix('\n').unwrap_or(text),
+        });
+    }
+    let libvirt = plan.vms.iter().any(|vm| vm.vmid.is_none());
     let connect =
         connect.map_or_else(String::new, |uri| format!("-c {} ", quoted(uri)));
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let host = one_line(&plan.host);
     let lines = host::lines(plan);
-    environment.render_str(TEMPLATE, context! { host, connect, vms, lines })
+    environment
+        .render_str(TEMPLATE, context! { host, connect, libvirt, vms, lines })
 }
 
 fn comment(change: &Change) -> String {

@@ -84,7 +84,7 @@ impl Host<'_> {
                 Ok(boot::value(&all, name).map(str::to_owned))
             }
             // It is a VM's.
-            Target::Definition(_) => Ok(None),
+            Target::Definition(_) | Target::Conf(_) => Ok(None),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Why a text is not a definition that can be planned.
 
+use super::super::conf::ConfError;
 use super::super::xml::{Place, XmlError};
 use crate::base::{ParseValueError, XmlPath};
 
@@ -9,6 +10,9 @@ pub enum ReadError {
     /// The text is not XML.
     #[error("reading the definition as XML")]
     Xml(#[from] XmlError),
+    /// The text is not a definition of Proxmox.
+    #[error(transparent)]
+    Conf(#[from] ConfError),
     /// An element does not say what it should.
     #[error("line {}, column {}: {path}: {problem}", place.line, place.column)]
     Definition {

@@ -18,7 +18,7 @@ pub use error::{ReadError, ReadProblem};
 use self::node::Node;
 use super::xml::Document;
 use crate::base::{Digest, VcpuId, VcpuSet};
-use crate::model::domain::Domain;
+use crate::model::domain::{Dialect, Domain};
 
 /// Largest number of vCPUs and of I/O threads. KVM ends at 4096 vCPUs
 /// (`KVM_MAX_NR_VCPUS` of Linux on x86); beyond it a number is a mistake.
@@ -29,11 +29,7 @@ const MAX_THREADS: u32 = 4096;
 const VIRT_TYPES: [&str; 3] = ["kvm", "qemu", "test"];
 
 /// Reads a libvirt domain definition.
-///
-/// # Errors
-/// When the text is not XML, not a definition of a QEMU VM, or holds a value
-/// that cannot be read; the error says where.
-pub fn read(text: &str) -> Result<Domain, ReadError> {
+pub(super) fn read(text: &str) -> Result<Domain, ReadError> {
     let document = Document::parse(text)?;
     let root = Node::new(document.root());
     if !root.is("domain") {
@@ -53,6 +49,7 @@ pub fn read(text: &str) -> Result<Domain, ReadError> {
     let cpu = root.child("cpu").map(cpu::read).transpose()?;
     Ok(Domain {
         name: name.text_as_is(str::parse)?,
+        dialect: Dialect::Libvirt,
         uuid: uuid.transpose()?,
         digest: Digest::of(text.as_bytes()),
         virt_type,

@@ -13,6 +13,9 @@ pub struct Devices {
     pub hostdev_elements: usize,
     /// How many `<interface>` elements there are, of every kind.
     pub interface_elements: usize,
+    /// Proxmox' resource mappings: host PCI functions that are chosen when
+    /// the VM starts.
+    pub mapped: Vec<MappedDevice>,
     /// Mediated, USB, SCSI and other `<hostdev>`s, counted only.
     pub other_hostdevs: u32,
     /// `<disk>`s.
@@ -74,7 +77,8 @@ pub struct Hostdev {
     pub source: PciAddress,
     /// Whether it is an `<interface>`; a `<hostdev>` otherwise.
     pub is_interface: bool,
-    /// Its place among elements of its name, counted from 1.
+    /// Its place among elements of its name, counted from 1; of Proxmox the
+    /// number of its key.
     pub position: usize,
     /// `managed='yes'`.
     pub managed: bool,
@@ -83,6 +87,27 @@ pub struct Hostdev {
     pub mac: Option<MacAddress>,
     /// Bus of the guest PCI address, where the definition gives one.
     pub guest_bus: Option<u8>,
+}
+
+/// A device of which Proxmox' resource mapping says which function it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedDevice {
+    /// The mapping's name.
+    pub mapping: String,
+    /// The number of its key: 3 of `hostpci3`.
+    pub position: usize,
+    /// What the mapping has for this node, one of which the VM gets; `None`
+    /// where the mappings were not read.
+    pub choices: Option<Vec<MappedChoice>>,
+}
+
+/// One of the devices that a resource mapping stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedChoice {
+    /// Its functions.
+    pub functions: Vec<PciAddress>,
+    /// The IOMMU group that the mapping says it is in.
+    pub iommu_group: Option<u32>,
 }
 
 /// `<disk>`.

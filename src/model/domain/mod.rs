@@ -12,14 +12,17 @@ pub use cpu::{
     CpuCache, CpuElement, CpuFeature, CpuMode, CpuTopology, GuestCell,
 };
 pub use cpu_argument::CpuArgument;
-pub use devices::{Controller, Devices, Disk, Hostdev, Interface, IommuDevice};
+pub use devices::{
+    Controller, Devices, Disk, Hostdev, Interface, IommuDevice, MappedChoice,
+    MappedDevice,
+};
 pub use memory::{
     BackingPage, Memnode, MemoryAmounts, MemoryBacking, MemoryPolicy, Numatune,
 };
 pub use tune::{Cachetune, Cputune, Scheduler};
 
 use crate::base::{
-    CpuSet, Digest, DomainName, DomainUuid, PageSize, PciAddress, VcpuSet,
+    CpuSet, Digest, DomainName, DomainUuid, PageSize, PciAddress, VcpuSet, Vmid,
 };
 
 /// A VM. It is a view of a definition, never written back: what a plan
@@ -28,6 +31,8 @@ use crate::base::{
 pub struct Domain {
     /// Its name.
     pub name: DomainName,
+    /// In whose words it is written.
+    pub dialect: Dialect,
     /// Its UUID.
     pub uuid: Option<DomainUuid>,
     /// Digest of the text that this was read from.
@@ -76,7 +81,35 @@ pub struct Domain {
     pub launch_security: Option<String>,
 }
 
+/// In whose words a definition is written: what it can say, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// libvirt's XML.
+    Libvirt,
+    /// Proxmox' `VMID.conf`, with the number where the file's name tells it.
+    Proxmox(Option<Vmid>),
+}
+
 impl Domain {
+    /// Returns the number that Proxmox knows the VM by.
+    #[must_use]
+    pub const fn vmid(&self) -> Option<Vmid> {
+        match self.dialect {
+            Dialect::Libvirt => None,
+            Dialect::Proxmox(vmid) => vmid,
+        }
+    }
+
+    /// Returns what a file with its definition is called: `vm1.xml`.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        match self.dialect {
+            Dialect::Libvirt => format!("{}.xml", self.name),
+            Dialect::Proxmox(Some(vmid)) => format!("{vmid}.conf"),
+            Dialect::Proxmox(None) => format!("{}.conf", self.name),
+        }
+    }
+
     /// Returns the guest's NUMA cells; empty where it has none of its own.
     #[must_use]
     pub fn cells(&self) -> &[GuestCell] {
@@ -98,7 +131,7 @@ impl Domain {
     /// Returns whether a device of the host is passed through by VFIO.
     #[must_use]
     pub fn has_passthrough(&self) -> bool {
-        !self.devices.hostdevs.is_empty()
+        !self.devices.hostdevs.is_empty() || !self.devices.mapped.is_empty()
     }
 
     /// Returns the functions of the host that are passed through.

@@ -4,6 +4,7 @@
 //! plan claims of itself plays no part. One file holds one concern; each
 //! check looks at one VM in its scene and lists what is wrong with it.
 
+mod affinity;
 mod backing;
 mod budget;
 mod cells;
@@ -92,6 +93,7 @@ type Check = fn(&Scene<'_>, &Vm<'_>, &mut Vec<Flaw>);
 
 const CHECKS: &[Check] = &[
     vcpu_pins::check,
+    affinity::check,
     threads::check,
     service::check,
     cells::check,

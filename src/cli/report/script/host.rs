@@ -23,7 +23,7 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
                 }
                 Target::File(path) => file(change, path.as_str(), &mut lines),
                 Target::Argument { .. } => lines.push(argument(change)),
-                Target::Definition(_) => {}
+                Target::Definition(_) | Target::Conf(_) => {}
             }
         }
     }

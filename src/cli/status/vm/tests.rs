@@ -97,6 +97,7 @@ fn plan(name: &DomainName, uuid: DomainUuid) -> Plan {
         vms: vec![VmPlan {
             name: name.clone(),
             uuid: Some(uuid),
+            vmid: None,
             digest: Digest::of(definition("").as_bytes()),
             placement: None,
             objective: Objective::default(),

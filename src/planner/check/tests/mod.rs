@@ -1,5 +1,6 @@
 //! Every check has an example that it faults, and a good VM none.
 
+mod affinity;
 mod devices;
 mod fixture;
 mod functions;
