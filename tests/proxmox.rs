@@ -12,7 +12,7 @@ use vmtune::definition::conf::{Conf, ConfEdit, Mappings};
 use vmtune::host::{Source, collect};
 use vmtune::model::domain::{CpuMode, Domain};
 use vmtune::model::facts::Facts;
-use vmtune::model::policy::Policy;
+use vmtune::model::policy::{Policy, VmPolicy};
 use vmtune::model::{Plan, Target};
 use vmtune::planner::{Inputs, PlanError, Planned, Subject, plan};
 use vmtune::policy::preset;
@@ -453,6 +453,27 @@ fn vms_of_both_kinds_are_planned_together() {
         };
         assert!(words, "{}: {}", change.rule, change.target);
     }
+}
+
+/// What a policy asks for and Proxmox cannot say is refused with the reason.
+#[test]
+fn what_proxmox_has_no_words_for_is_refused() {
+    let refused = |source: &str, set: fn(&mut VmPolicy)| {
+        let mut policy = Policy::default();
+        let mut table = VmPolicy::default();
+        set(&mut table);
+        policy.vm.insert("big".to_owned(), table);
+        let text = "cores: 18\nmemory: 1800\nname: big\n";
+        match planned(&host(source), &policy, &[text]) {
+            Err(PlanError::Refused(refusal)) => refusal.shortage,
+            other => panic!("{other:?}"),
+        }
+    };
+    let threads = refused("examples/host.json", |vm| vm.threads = Some(2));
+    assert!(threads.contains("no key for guest threads"), "{threads}");
+    let many = "synthetic:numa:12(memory=4GiB) core:4 pu:1";
+    let cells = refused(many, |vm| vm.cells = Some(9));
+    assert!(cells.contains("no more than 8 NUMA nodes"), "{cells}");
 }
 
 /// A node with two VMs, a template and mappings.
