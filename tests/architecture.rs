@@ -152,6 +152,8 @@ fn every_rule_in_proxmoxs_words_is_registered() {
     assert_eq!(ids, files, "left: CONF_RULES; right: files");
     for (n, words) in CONF_RULES.iter().enumerate() {
         assert!(RULES.iter().any(|rule| rule.id == words.rule.id));
+        let evidence = words.owns.is_empty() == words.sources.is_empty();
+        assert!(evidence, "{}: no source for its keys", words.rule.id);
         for other in &CONF_RULES[n + 1..] {
             let shared = words.owns.iter().find(|o| other.owns.contains(o));
             assert_eq!(shared, None, "{}", words.rule.id);

@@ -6,15 +6,16 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use vmtune::base::{Bytes, VcpuSet, Vmid};
+use vmtune::base::{Bytes, CpuSet, VcpuSet, Vmid};
 use vmtune::definition;
-use vmtune::definition::conf::{Conf, ConfEdit};
+use vmtune::definition::conf::{Conf, ConfEdit, Mappings};
 use vmtune::host::{Source, collect};
 use vmtune::model::domain::{CpuMode, Domain};
 use vmtune::model::facts::Facts;
-use vmtune::model::policy::Policy;
+use vmtune::model::policy::{Policy, VmPolicy};
 use vmtune::model::{Plan, Target};
 use vmtune::planner::{Inputs, PlanError, Planned, Subject, plan};
+use vmtune::policy::preset;
 
 /// The VMID that the command lines of the corpus were made with.
 const VMID: &str = "8006";
@@ -53,6 +54,29 @@ fn real(text: &str) -> String {
 fn read(text: &str) -> Domain {
     let vmid: Option<Vmid> = VMID.parse().ok();
     definition::read_numbered(text, vmid).unwrap()
+}
+
+/// Mappings as Proxmox writes them.
+#[test]
+fn real_mappings_are_read() {
+    let Some(corpus) = std::env::var_os("VMTUNE_CORPUS") else {
+        return eprintln!("real_mappings: skipped, no VMTUNE_CORPUS");
+    };
+    let path = Path::new(&corpus).join("proxmox/mapping/pci.cfg");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mappings = Mappings::parse(&text, "localhost").unwrap();
+    let mut domain = read("hostpci0: mapping=someNic,pcie=1\n");
+    mappings.resolve(&mut domain);
+    let choices = domain.devices.mapped[0].choices.clone().unwrap();
+    let found: Vec<_> = choices
+        .iter()
+        .map(|c| (c.functions[0].to_string(), c.iommu_group))
+        .collect();
+    let expected = ["0000:07:10.0", "0000:07:10.1", "0000:07:10.4"];
+    assert_eq!(found, expected.map(|at| (at.to_owned(), Some(2))));
+    let mut elsewhere = read("hostpci0: mapping=someNic\n");
+    Mappings::parse(&text, "pve2").unwrap().resolve(&mut elsewhere);
+    assert_eq!(elsewhere.devices.mapped[0].choices, Some(Vec::new()));
 }
 
 /// Every key set and taken away, and a new one put in and taken away again:
@@ -274,14 +298,22 @@ fn hostile_definitions_are_refused_with_a_line() {
     }
 }
 
-/// Plans one definition on a host that has no other VMs.
-fn planned(facts: &Facts, text: &str) -> Result<Planned, PlanError> {
-    let text = text.to_owned();
-    let subject = Subject { domain: read(&text), text, live: None };
+/// Plans definitions together on a host that has no other VMs.
+fn planned(
+    facts: &Facts,
+    policy: &Policy,
+    texts: &[&str],
+) -> Result<Planned, PlanError> {
+    let subject = |text: &&str| Subject {
+        domain: read(text),
+        text: (*text).to_owned(),
+        live: None,
+    };
+    let subjects: Vec<_> = texts.iter().map(subject).collect();
     plan(&Inputs {
         facts,
-        policy: &Policy::default(),
-        subjects: &[subject],
+        policy,
+        subjects: &subjects,
         neighbours: &[],
         connection: "files",
     })
@@ -304,16 +336,20 @@ fn every_definition_is_planned_without_loss() {
     let mut own = corpus("every_definition_is_planned");
     own.push((PathBuf::from("own"), OWN.to_owned()));
     let (mut plans, mut refused) = (0, 0);
-    for source in [
-        "examples/host.json",
-        "tests/hosts/hybrid.json",
-        "tests/hosts/desktop-1s.json",
-        "synthetic:pack:2 numa:4 l3:2 core:8 pu:2",
+    for (source, policy) in [
+        ("examples/host.json", "balanced"),
+        ("examples/host.json", "latency"),
+        ("examples/host.json", "throughput"),
+        ("examples/host.json", "security"),
+        ("tests/hosts/hybrid.json", "latency"),
+        ("tests/hosts/desktop-1s.json", "balanced"),
+        ("synthetic:pack:2 numa:4 l3:2 core:8 pu:2", "balanced"),
     ] {
         let facts = host(source);
+        let policy = &preset(policy).unwrap();
         for (path, text) in &own {
             let name = format!("{source} {}", path.display());
-            let made = match planned(&facts, text) {
+            let made = match planned(&facts, policy, &[text]) {
                 Ok(made) => made,
                 Err(PlanError::Refused(_)) => {
                     refused += 1;
@@ -325,7 +361,7 @@ fn every_definition_is_planned_without_loss() {
             let vm = &made.plan.vms[0].name;
             let after = &made.definitions[vm];
             holds(&name, text, after, &made.plan);
-            let again = planned(&facts, after).unwrap();
+            let again = planned(&facts, policy, &[after]).unwrap();
             let changes = again.plan.changes.iter();
             let first: Vec<_> =
                 changes.filter(|c| c.target.is_of_vm()).collect();
@@ -388,12 +424,56 @@ memory: 8192\n";
 #[test]
 fn a_vm_with_a_network_function() {
     let facts = host("examples/host.json");
-    let made = planned(&facts, NETWORK).unwrap();
+    let made = planned(&facts, &Policy::default(), &[NETWORK]).unwrap();
     let vm = &made.plan.vms[0].name;
     insta::assert_snapshot!(made.definitions[vm]);
     // Advice by default: it moves the device in the guest.
     let pcie = made.plan.advice.iter().find(|a| a.rule == "machine-type");
     assert!(pcie.unwrap().text.contains("hostpci0/pcie to 1"));
+}
+
+/// No VM is given what another has, in whatever words it is defined.
+#[test]
+fn vms_of_both_kinds_are_planned_together() {
+    let facts = host("examples/host.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/vm1.xml");
+    let xml = std::fs::read_to_string(path).unwrap();
+    let made = planned(&facts, &Policy::default(), &[&xml, NETWORK]).unwrap();
+    let [net1, vm1] = &made.plan.vms[..] else { panic!("two VMs") };
+    assert_eq!((net1.name.as_str(), vm1.name.as_str()), ("net1", "vm1"));
+    let conf = Conf::parse(&made.definitions[&net1.name]).unwrap();
+    let affinity: CpuSet = conf.value("affinity").unwrap().parse().unwrap();
+    let others = vm1.placement.as_ref().unwrap().cpus();
+    assert!(!affinity.intersects(&others), "{affinity} and {others}");
+    for change in &made.plan.changes {
+        let words = match change.vm.as_deref() {
+            Some("net1") => matches!(change.target, Target::Conf(_)),
+            Some(_) => matches!(change.target, Target::Definition(_)),
+            None => !change.target.is_of_vm(),
+        };
+        assert!(words, "{}: {}", change.rule, change.target);
+    }
+}
+
+/// What a policy asks for and Proxmox cannot say is refused with the reason.
+#[test]
+fn what_proxmox_has_no_words_for_is_refused() {
+    let refused = |source: &str, set: fn(&mut VmPolicy)| {
+        let mut policy = Policy::default();
+        let mut table = VmPolicy::default();
+        set(&mut table);
+        policy.vm.insert("big".to_owned(), table);
+        let text = "cores: 18\nmemory: 1800\nname: big\n";
+        match planned(&host(source), &policy, &[text]) {
+            Err(PlanError::Refused(refusal)) => refusal.shortage,
+            other => panic!("{other:?}"),
+        }
+    };
+    let threads = refused("examples/host.json", |vm| vm.threads = Some(2));
+    assert!(threads.contains("no key for guest threads"), "{threads}");
+    let many = "synthetic:numa:12(memory=4GiB) core:4 pu:1";
+    let cells = refused(many, |vm| vm.cells = Some(9));
+    assert!(cells.contains("no more than 8 NUMA nodes"), "{cells}");
 }
 
 /// A node with two VMs, a template and mappings.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Inputs, PlanError, Subject, check, merge, refusal};
+use super::{Inputs, PlanError, Refusal, Subject, check, merge, refusal};
 use crate::base::DomainName;
 use crate::definition;
 use crate::model::domain::{Dialect, Domain};
@@ -58,6 +58,9 @@ pub(super) fn judge(
             let name =
                 rendered.iter().find(|(_, d)| d.name.as_str() == fault.vm);
             let Some((_, domain)) = name else { continue };
+            if let Some(refusal) = unsaid(domain, &fault, plan) {
+                return Err(PlanError::Refused(refusal));
+            }
             return Err(refusal::faulted(inputs, &domain.name, fault.what));
         }
         plan.advice.push(Advice {
@@ -67,6 +70,31 @@ pub(super) fn judge(
         });
     }
     Ok(())
+}
+
+/// Rules of whose decisions Proxmox cannot say all.
+const LIMITED: [&str; 4] =
+    ["vcpu-topology", "numa-cells", "numa-memory", "hugepages"];
+
+/// Refuses what Proxmox has no words for, where the rule has said so: it is a
+/// limit of the definition's language and no defect.
+fn unsaid(
+    domain: &Domain,
+    fault: &check::Finding,
+    plan: &Plan,
+) -> Option<Refusal> {
+    if domain.dialect == Dialect::Libvirt || !LIMITED.contains(&fault.rule) {
+        return None;
+    }
+    let mut advice = plan.advice.iter();
+    let said = advice.find(|advice| {
+        advice.rule == fault.rule && advice.vm.as_ref() == Some(&fault.vm)
+    })?;
+    Some(Refusal {
+        vm: fault.vm.clone(),
+        shortage: format!("{}: {}", fault.what, said.text),
+        remedies: Vec::new(),
+    })
 }
 
 /// Puts the threads of a VM of Proxmox on the CPUs that the placement gives

@@ -23,6 +23,9 @@ pub struct ConfRule {
     /// The keys that it may edit, as [`ConfPath::pattern`]s; a key stands for
     /// all its properties. No two rules own the same place.
     pub owns: &'static [&'static str],
+    /// What it rests on: where Proxmox reads these keys; empty where it sets
+    /// none.
+    pub sources: &'static [&'static str],
     /// Decides; `None` for a rule that only gives advice, and says the same
     /// whatever the definition is written in.
     words: Option<fn(&Context<'_>) -> Verdict>,
@@ -32,13 +35,14 @@ impl ConfRule {
     const fn new(
         rule: &'static Rule,
         owns: &'static [&'static str],
+        sources: &'static [&'static str],
         words: fn(&Context<'_>) -> Verdict,
     ) -> Self {
-        Self { rule, owns, words: Some(words) }
+        Self { rule, owns, sources, words: Some(words) }
     }
 
     const fn advice(rule: &'static Rule) -> Self {
-        Self { rule, owns: &[], words: None }
+        Self { rule, owns: &[], sources: &[], words: None }
     }
 
     /// Decides for one VM.
@@ -58,38 +62,59 @@ pub const CONF_RULES: &[ConfRule] = &[
     ConfRule::new(
         &vcpu_topology::RULE,
         &["sockets", "cores"],
+        &["qemu-server 9.2, QemuServer.pm: -smp has sockets and cores only"],
         vcpu_topology::conf::evaluate,
     ),
-    ConfRule::new(&vcpu_pin::RULE, &["affinity"], vcpu_pin::conf::evaluate),
+    ConfRule::new(
+        &vcpu_pin::RULE,
+        &["affinity"],
+        &["qemu-server 9.2, QemuServer.pm: taskset --cpu-list --all-tasks"],
+        vcpu_pin::conf::evaluate,
+    ),
     ConfRule::new(
         &cpu_model::RULE,
         &["cpu/cputype"],
+        &["qemu-server 9.2, CPUConfig.pm; `args` come after it"],
         cpu_model::conf::evaluate,
     ),
     ConfRule::new(
         &numa_cells::RULE,
         &["numa", "numa*", "numa*/cpus", "numa*/memory"],
+        &["qemu-server 9.2, Memory.pm: at most 8 nodes, none with hotplug of \
+           memory, and together all of the memory"],
         numa_cells::conf::evaluate,
     ),
     ConfRule::new(
         &numa_memory::RULE,
         &["numa*/hostnodes", "numa*/policy"],
+        &["qemu-server 9.2, Memory.pm: a node that is not listed has no \
+           host-nodes, whatever its pages"],
         numa_memory::conf::evaluate,
     ),
-    ConfRule::new(&hugepages::RULE, &["hugepages"], hugepages::conf::evaluate),
+    ConfRule::new(
+        &hugepages::RULE,
+        &["hugepages"],
+        &["qemu-server 9.2, Memory.pm, hugepages_topology: one host node of \
+           one digit for each guest node"],
+        hugepages::conf::evaluate,
+    ),
     ConfRule::new(
         &memory_balloon::RULE,
         &["balloon"],
+        &["qemu-server 9.2, QemuServer.pm: no device with balloon 0"],
         memory_balloon::conf::evaluate,
     ),
     ConfRule::new(
         &machine_type::RULE,
         &["machine/type", "hostpci*/pcie"],
+        &["qemu-server 9.2, PCI.pm: pcie is 0 by default, and needs q35"],
         machine_type::conf::evaluate,
     ),
     ConfRule::new(
         &guest_iommu::RULE,
         &["machine/viommu"],
+        &["qemu-server 9.2, Machine.pm: intel brings intremap, caching-mode \
+           and a split irqchip"],
         guest_iommu::conf::evaluate,
     ),
     ConfRule::advice(&pci_mapping::RULE),

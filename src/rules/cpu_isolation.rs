@@ -19,7 +19,9 @@
 //! each vCPU it would have to be made anew at each start of the VM, in groups
 //! that are libvirt's. If they come, they come here, beside `groups`.
 
-use super::{Edit, Evaluate, Group, HostContext, Rule, Verdict, filled, place};
+use super::{
+    Edit, Evaluate, Group, HostContext, HostedVm, Rule, Verdict, filled, place,
+};
 use crate::base::{CpuId, CpuSet, HostPath, Isolcpus};
 use crate::model::facts::BootArguments;
 use crate::model::policy::{Isolation, Level};
@@ -84,6 +86,7 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     let by_groups = cx.isolated_by(|how| how == Isolation::Partition);
     let by_kernel = cx.isolated_by(|how| how == Isolation::Kernel);
     let mut said = (Vec::new(), Vec::new());
+    said.1.extend(not_by_kernel(cx));
     if by_groups.is_empty() {
         let files = UNITS.map(|(unit, _)| drop_in(unit));
         let files = files.each_ref().map(HostPath::as_str);
@@ -110,6 +113,27 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     let all = by_groups.union(&by_kernel);
     let seen = format!("the host's own work is kept off CPUs {all}");
     Verdict::of(said.0, said.1, seen)
+}
+
+/// Says of which VMs the CPUs are kept free in another way than asked for.
+fn not_by_kernel(cx: &HostContext<'_>) -> Option<String> {
+    let other = |vm: &&HostedVm<'_>| {
+        vm.placement.exclusive && vm.isolation() != vm.policy.cpu.isolation
+    };
+    let names: Vec<_> = cx
+        .vms
+        .iter()
+        .filter(other)
+        .map(|vm| vm.domain.name.to_string())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the CPUs of {} are not isolated by the kernel: Proxmox gives \
+             their threads one set of CPUs, and on isolated ones all of them \
+             would stay on the first",
+            names.join(", ")
+        )
+    })
 }
 
 /// Gives the host's own groups the CPUs that no VM has to itself.

@@ -14,7 +14,7 @@ mod memory_fixture;
 mod nic_fixture;
 
 use crate::base::{CellId, CpuSet, HostPath, IdSet, PciAddress, XmlPath};
-use crate::model::domain::{BackingPage, Domain};
+use crate::model::domain::{BackingPage, Dialect, Domain};
 use crate::model::facts::Facts;
 use crate::model::policy::{GuestIommu, Isolation, Level, Pages, Policy};
 use crate::model::{Role, Stage, Target, VmPlacement};
@@ -188,6 +188,19 @@ pub struct HostedVm<'a> {
     pub placement: &'a VmPlacement,
 }
 
+impl HostedVm<'_> {
+    /// Returns how its CPUs are kept free of other work. Threads that share
+    /// a set of CPUs, as those of Proxmox do, would all stay on one of them
+    /// where the kernel's scheduler has no business.
+    #[must_use]
+    pub const fn isolation(&self) -> Isolation {
+        match (self.policy.cpu.isolation, self.domain.dialect) {
+            (Isolation::Kernel, Dialect::Proxmox(_)) => Isolation::Partition,
+            (own, _) => own,
+        }
+    }
+}
+
 /// Why what is set now is also written to a file.
 const AFTER_BOOT: &str = "so that it is the same after the next boot";
 
@@ -196,27 +209,32 @@ impl HostContext<'_> {
     /// all others.
     #[must_use]
     pub fn exclusive_cpus(&self) -> CpuSet {
-        self.exclusive_where(|_| true)
+        self.exclusive_where(true, |_| true)
     }
 
     /// Returns of these CPUs those that shall be kept free of other work, in
     /// ways that `is` takes.
     #[must_use]
     pub fn isolated_by(&self, is: impl Fn(Isolation) -> bool) -> CpuSet {
-        self.exclusive_where(|policy| is(policy.cpu.isolation))
+        let others = is(self.policy.cpu.isolation);
+        self.exclusive_where(others, |vm| is(vm.isolation()))
     }
 
-    fn exclusive_where(&self, takes: impl Fn(&Policy) -> bool) -> CpuSet {
-        let others = match takes(self.policy) {
+    fn exclusive_where(
+        &self,
+        others: bool,
+        takes: impl Fn(&HostedVm<'_>) -> bool,
+    ) -> CpuSet {
+        let others = match others {
             true => self.others.clone(),
             false => CpuSet::new(),
         };
-        self.vms
-            .iter()
-            .filter(|vm| vm.placement.exclusive && takes(vm.policy))
-            .fold(others, |all, vm| {
+        self.vms.iter().filter(|vm| vm.placement.exclusive && takes(vm)).fold(
+            others,
+            |all, vm| {
                 all.union(&vm.placement.cpus()).union(&vm.placement.reserved)
-            })
+            },
+        )
     }
 
     /// Returns what stands at a place, where it is known to hold something.

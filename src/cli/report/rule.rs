@@ -46,10 +46,11 @@ pub fn rule(page: &mut Page, rule: &Rule) {
     for (n, place) in rule.owns.iter().enumerate() {
         page.row(2, if n == 0 { "sets" } else { "" }, &plain(place));
     }
-    for (n, key) in proxmox(rule).iter().enumerate() {
+    for (n, key) in words_of(rule).0.iter().enumerate() {
         page.row(2, if n == 0 { "in Proxmox" } else { "" }, &plain(key));
     }
-    for (n, source) in rule.sources.iter().enumerate() {
+    let sources = rule.sources.iter().chain(words_of(rule).1);
+    for (n, source) in sources.enumerate() {
         page.row(2, if n == 0 { "sources" } else { "" }, &plain(source));
     }
     page.gap();
@@ -104,21 +105,24 @@ pub fn markdown(rules: &[&Rule]) -> String {
             let owns = owns.collect::<Vec<_>>().join(", ");
             let owns = if owns.is_empty() { "nothing".into() } else { owns };
             let _ = writeln!(text, "- Sets: {owns}");
-            let keys = proxmox(rule).iter().map(|key| format!("`{key}`"));
+            let keys = words_of(rule).0.iter().map(|key| format!("`{key}`"));
             let keys = keys.collect::<Vec<_>>().join(", ");
             if !keys.is_empty() {
                 let _ = writeln!(text, "- In Proxmox: {keys}");
             }
-            let _ = writeln!(text, "- Sources: {}", rule.sources.join("; "));
+            let sources = rule.sources.iter().chain(words_of(rule).1);
+            let sources = sources.copied().collect::<Vec<_>>().join("; ");
+            let _ = writeln!(text, "- Sources: {sources}");
         }
     }
     text
 }
 
-/// Returns the keys that a rule sets in a definition of Proxmox.
-fn proxmox(rule: &Rule) -> &'static [&'static str] {
+/// Returns the keys that a rule sets in a definition of Proxmox, and what it
+/// rests on there.
+fn words_of(rule: &Rule) -> (&'static [&'static str], &'static [&'static str]) {
     let words = CONF_RULES.iter().find(|words| words.rule.id == rule.id);
-    words.map_or(&[], |words| words.owns)
+    words.map_or((&[], &[]), |words| (words.owns, words.sources))
 }
 
 fn by_group<'a>(rules: &[&'a Rule]) -> Vec<(Group, Vec<&'a Rule>)> {
@@ -167,6 +171,8 @@ mod tests {
           in Proxmox hugepages
           sources    libvirt, formatdomain, memoryBacking
                      kernel, hugetlb
+                     qemu-server 9.2, Memory.pm, hugepages_topology:
+                     one host node of one digit for each guest node
 
           off by policy: [rules] hugepages = "off"
         "#);
@@ -191,7 +197,7 @@ mod tests {
         - Level: plan: its changes are planned
         - Sets: `/domain/memoryBacking/hugepages`
         - In Proxmox: `hugepages`
-        - Sources: libvirt, formatdomain, memoryBacking; kernel, hugetlb
+        - Sources: libvirt, formatdomain, memoryBacking; kernel, hugetlb; qemu-server 9.2, Memory.pm, hugepages_topology: one host node of one digit for each guest node
         ");
     }
 }

@@ -39,7 +39,10 @@ impl Conf {
             values.insert(key, changed(target, before, to.as_deref()));
         }
         let mut splices = Vec::new();
-        for (key, value) in &values {
+        let changed = |(key, value): &(&&str, &Option<String>)| {
+            self.value(key) != value.as_deref()
+        };
+        for (key, value) in values.iter().filter(changed) {
             match value {
                 None => self.take_away(key, &mut splices),
                 Some(value) => splices.push(self.written(key, value)),
@@ -71,21 +74,31 @@ impl Conf {
     }
 
     /// Returns how these keys come off the list of what the next start takes
-    /// away; the list goes with its last key.
-    fn without_deleting(&self, kept: impl Fn(&str) -> bool) -> Option<Splice> {
-        let line = &self.lines()[self.last("delete", Section::Pending)?];
-        let place = line.entry.clone()?.value;
-        let all: Vec<_> = deleted(&self.text()[place.clone()]).collect();
+    /// away; with its last key go all lines of the list, for an earlier one
+    /// would count again.
+    fn without_deleting(&self, kept: impl Fn(&str) -> bool) -> Vec<Splice> {
+        let last = self.last("delete", Section::Pending);
+        let entry = last.and_then(|line| self.lines()[line].entry.clone());
+        let Some(entry) = entry else { return Vec::new() };
+        let all: Vec<_> = deleted(&self.text()[entry.value.clone()]).collect();
         let left: Vec<_> = all
             .iter()
             .filter(|name| !kept(name.trim_start_matches('!')))
             .copied()
             .collect();
-        match (left.len() == all.len(), left.is_empty()) {
-            (true, _) => None,
-            (false, true) => Some((line.whole.clone(), String::new())),
-            (false, false) => Some((place, left.join(","))),
+        if left.len() == all.len() {
+            return Vec::new();
         }
+        if !left.is_empty() {
+            return vec![(entry.value, left.join(","))];
+        }
+        let lists = self.lines().iter().filter(|line| {
+            let entry = line.entry.as_ref();
+            line.section == Section::Pending
+                && entry
+                    .is_some_and(|e| &self.text()[e.key.clone()] == "delete")
+        });
+        lists.map(|line| (line.whole.clone(), String::new())).collect()
     }
 
     /// Returns how a key gets a value.
@@ -198,6 +211,7 @@ mod tests {
         check("cores: 2\r\n", &edits, "cores: 4\r\nnuma: 1\r\n");
         check("cores: 2", &edits, "cores: 4\nnuma: 1");
         check("cores:2  \n", &edits[..1], "cores: 4  \n");
+        check("machine:\n", &[("machine/viommu", None)], "machine:\n");
     }
 
     #[test]

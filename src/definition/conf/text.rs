@@ -201,7 +201,8 @@ fn entry(line: &str, start: usize) -> Result<Option<Entry>, ConfProblem> {
 mod tests {
     use super::*;
 
-    const FULL: &str = "#notes\ncores: 2\ntags:  \ncores: 4\nballoon: 0\n\n\
+    const FULL: &str = "#notes\ncores: 2\ntags:  \ncores: 4\nballoon: 0\n\
+                        memory: 1024\n\n\
                         [PENDING]\nmemory: 2048\ndelete: balloon,!onboot\n\n\
                         [snap]\ncores: 8\n!? anything\n";
 
@@ -217,7 +218,7 @@ mod tests {
         assert_eq!(conf.value("tags"), Some(""));
         assert_eq!(conf.keys(), ["cores", "memory", "tags"]);
         assert!(conf.is_deleted("onboot"));
-        assert!(conf.main().ends_with("balloon: 0\n\n"));
+        assert!(conf.main().ends_with("memory: 1024\n\n"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::Fact;
+use crate::model::domain::Dialect;
 use crate::model::policy::VmPolicy;
 use crate::rules::fixture::cpus;
 use crate::rules::host_fixture::HostCase;
@@ -111,6 +112,17 @@ fn one_vm_may_have_a_policy_of_its_own() {
     let edits = case.edits(&RULE);
     assert!(edits[0].ends_with("AllowedCPUs=0-3,10-31"), "{edits:?}");
     assert!(edits[3].ends_with("isolcpus = managed_irq,domain,4-7"));
+}
+
+/// Trap: isolcpus= spreads no load, and Proxmox pins no thread of its own.
+#[test]
+fn threads_that_share_a_set_are_not_isolated_by_the_kernel() {
+    let mut case = by_kernel();
+    case.domain.dialect = Dialect::Proxmox(None);
+    let edits = case.edits(&RULE);
+    assert!(edits.iter().all(|edit| !edit.contains("isolcpus")), "{edits:?}");
+    assert!(edits[0].ends_with("AllowedCPUs=0-3,8-31"));
+    assert!(case.advice(&RULE)[0].starts_with("the CPUs of vm1 are not"));
 }
 
 #[test]

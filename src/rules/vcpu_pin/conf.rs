@@ -12,14 +12,16 @@ pub(in crate::rules) fn evaluate(cx: &Context<'_>) -> Verdict {
         .values()
         .fold(placement.emulator.clone(), |all, one| all.union(one));
     let all: CpuSet = cpus.union(&service);
+    let mut advice = Vec::new();
+    advice.extend(isolated(cx, &cpus));
     if cx.domain.vcpu_cpuset.as_ref() == Some(&all) {
-        return Verdict::Satisfied(format!("all threads are on CPUs {all}"));
+        let seen = format!("all threads are on CPUs {all}");
+        return Verdict::of(Vec::new(), advice, seen);
     }
     let because = format!(
         "the vCPUs have CPUs {cpus}, the other threads CPUs {service} ({})",
         cx.facts.topology.origin
     );
-    let mut advice = Vec::new();
     if placement.exclusive {
         advice.push(
             "Proxmox has one set of CPUs for all threads of a VM: no other \
@@ -32,10 +34,24 @@ pub(in crate::rules) fn evaluate(cx: &Context<'_>) -> Verdict {
     Verdict::Change { edits, advice }
 }
 
+/// Says of which CPUs the vCPUs would all stay on one.
+fn isolated(cx: &Context<'_>, cpus: &CpuSet) -> Option<String> {
+    let isolated = &cx.facts.topology.isolated;
+    let among = isolated.value()?.intersection(cpus);
+    (among.len() > 1).then(|| {
+        let origin = isolated.origin().map_or("", |origin| &origin.0);
+        format!(
+            "the kernel spreads no load over CPUs {among} ({origin}): threads \
+             that share them stay on one. Take them out of isolcpus."
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::fixture::{Case, cpus};
     use super::super::RULE;
+    use crate::model::Fact;
 
     #[test]
     fn one_set_holds_the_vcpus_and_the_emulator() {
@@ -44,5 +60,14 @@ mod tests {
         assert!(case.advice(&RULE)[0].contains("one set of CPUs"));
         case.domain.vcpu_cpuset = Some(cpus("0-2,16-18"));
         assert!(case.satisfied(&RULE));
+    }
+
+    /// Trap 11: a set of isolated CPUs is one CPU.
+    #[test]
+    fn isolated_cpus_are_told() {
+        let mut case = Case::intel(&[1, 17, 2, 18], 2).proxmox();
+        case.facts.topology.isolated = Fact::known(cpus("1-2"), "isolated");
+        let said = case.advice(&RULE);
+        assert!(said[0].contains("CPUs 1-2 (isolated)"), "{said:?}");
     }
 }
