@@ -183,6 +183,9 @@ fn a_vm_follows_the_function_that_is_left() {
     policy.devices.locality = DeviceLocality::Require;
     let none = planned(&facts, &policy, &[&vm("a"), &vm("b")]);
     assert_eq!(functions(&none).concat(), ["0000:41:00.1"]);
+    let mut advice = none.plan.advice.iter();
+    let said = advice.find(|advice| advice.rule == "hostdev-vf").unwrap();
+    assert!(said.text.contains("0000:c1:00.1 would do: "), "{}", said.text);
 }
 
 #[test]
@@ -358,6 +361,9 @@ fn what_the_host_loses_is_said() {
         f.interfaces = vec!["nicc1v0".to_owned()];
     });
     let policy = wanting(&[("vm", &[nic("auto")])]);
+    let other = planned(&facts, &policy, &[&vm("vm")]);
+    assert_eq!(functions(&other), [["0000:c1:00.2"]]);
+    let policy = wanting(&[("vm", &[nic("0000:c1:00.1")])]);
     let planned = planned(&facts, &policy, &[&vm("vm")]);
     let changes = planned.plan.changes.iter();
     let trades: Vec<_> = changes

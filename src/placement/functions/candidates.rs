@@ -14,7 +14,8 @@ const HARMLESS: [&str; 3] = ["vfio-pci", "pci-stub", "pcieport"];
 const SAID: usize = 3;
 
 impl Functions<'_> {
-    /// Returns the functions that would do, the lowest first, or why none.
+    /// Returns the functions that would do, or why none: those first that the
+    /// host has no interface of, then the lowest.
     pub(super) fn candidates(
         &self,
         domain: &Domain,
@@ -32,14 +33,15 @@ impl Functions<'_> {
         for function in all.iter().filter(|f| self.is_of(f, from)) {
             if !is_own(function) {
                 match self.obstacle(domain, function) {
-                    None => free.push(function.address),
+                    None => free.push(function),
                     Some(why) => obstacles.push(why),
                 }
             }
         }
-        free.sort_unstable();
+        let is_hosts = |f: &PciFunction| !f.interfaces.is_empty();
+        free.sort_by_key(|f| (is_hosts(f), f.address));
         match (free.is_empty(), obstacles.len()) {
-            (false, _) => Ok(free),
+            (false, _) => Ok(free.iter().map(|f| f.address).collect()),
             (true, 0) => Err(self.none_of(all, from)),
             (true, count) => {
                 obstacles.truncate(SAID);

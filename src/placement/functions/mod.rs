@@ -2,9 +2,9 @@
 //!
 //! A policy asks for functions of a card, and two VMs can want the same one.
 //! A function that a definition has already stays. Of the others the one near
-//! the VM comes first, then the lowest. A function cannot be given that
-//! another VM has, or whose IOMMU group holds something that others use: VFIO
-//! takes a group as a whole.
+//! the VM comes first, then one that the host has no interface of, then the
+//! lowest. A function cannot be given that another VM has, or whose IOMMU group
+//! holds something that others use: VFIO takes a group as a whole.
 
 mod attached;
 mod candidates;
@@ -35,7 +35,7 @@ pub struct Wish {
 enum State {
     /// The definition has a function for it.
     Has(Hostdev),
-    /// These would do, the lowest first.
+    /// These would do, the best first.
     Open(Vec<PciAddress>),
     /// None would, for this reason.
     Unmet(String),
