@@ -31,6 +31,8 @@ pub(crate) struct Card<'f> {
     files: &'f BTreeMap<String, String>,
     pub(crate) ports: BTreeMap<String, Port>,
     pub(crate) complaints: Vec<String>,
+    /// What was done that not each card can do.
+    pub(crate) extras: Vec<String>,
 }
 
 impl<'f> Card<'f> {
@@ -48,7 +50,8 @@ impl<'f> Card<'f> {
             ("0000:81:00.0".to_owned(), port("enp129s0f0np0", &first)),
             ("0000:81:00.1".to_owned(), port("enp129s0f1np1", &second)),
         ];
-        Self { files, ports: ports.into(), complaints: Vec::new() }
+        let (complaints, extras) = (Vec::new(), Vec::new());
+        Self { files, ports: ports.into(), complaints, extras }
     }
 
     fn complain(&mut self, what: impl Into<String>) {
@@ -79,6 +82,14 @@ impl<'f> Card<'f> {
             }
             ["ip", "link", "set", "dev", name, "vf", n, "mac", mac, ..] => {
                 self.mac(name, n.parse().unwrap(), mac);
+            }
+            ["ethtool", "-G", ..] | ["dcb", ..] | ["setpci", ..] => {
+                let left =
+                    |port: &Port| port.functions.iter().any(|f| !f.bound);
+                if self.ports.values().any(left) {
+                    self.complain("what may fail is done before the drivers");
+                }
+                self.extras.push(words.join(" "));
             }
             other => panic!("no such command: {other:?}"),
         }

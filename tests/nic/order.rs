@@ -99,6 +99,24 @@ fn a_step_that_is_left_out_is_missed() {
     }
 }
 
+/// A card that cannot do one of these has its functions all the same.
+#[test]
+fn what_may_fail_comes_last() {
+    let more = "rings = 4096\nroce-priority = 3\nread-request = 4096";
+    let files = files(&planned(&host(), &format!("{ALL}\n{more}")));
+    let card = run(&files);
+    assert_eq!(card.complaints, [""; 0]);
+    assert_eq!(card.extras.len(), 8, "{:?}", card.extras);
+    for wanted in [
+        "ethtool -G enp129s0f1np1 rx 4096 tx 4096",
+        "dcb pfc set dev enp129s0f0np0 prio-pfc all:off 3:on",
+        "dcb app replace dev enp129s0f0np0 dscp-prio 26:3",
+        "setpci -s 0000:81:00.1 CAP_EXP+8.w=5000:7000",
+    ] {
+        assert!(card.extras.iter().any(|one| one == wanted), "{wanted}");
+    }
+}
+
 #[test]
 fn the_unit_is_there_before_the_network_and_without_a_link() {
     let files = files(&planned(&host(), ALL));

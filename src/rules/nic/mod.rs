@@ -166,6 +166,19 @@ fn own_switches(nics: &[Nic]) -> String {
     }
 }
 
+/// Says that a program is not there that a step starts.
+pub(super) fn lacks(cx: &HostContext<'_>, program: &str) -> Option<Verdict> {
+    let text = format!("install {program}: a step of the unit starts it");
+    let there = cx.facts.services.has(program);
+    (!there).then(|| Verdict::Advise(vec![text]))
+}
+
+/// Returns whether two functions are ports of one card.
+pub(super) fn is_one_card(one: PciAddress, other: PciAddress) -> bool {
+    let card = |at: PciAddress| (at.segment(), at.bus(), at.slot());
+    card(one) == card(other)
+}
+
 fn is_called(nic: &Nic, name: &NicName) -> bool {
     match name {
         NicName::Address(address) => nic.function == *address,

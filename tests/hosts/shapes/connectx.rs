@@ -45,6 +45,7 @@ fn kernel(machine: &Machine) {
     for program in [
         "bin/devlink",
         "bin/ovs-vsctl",
+        "bin/setpci",
         "bin/systemctl",
         "bin/systemd-tmpfiles",
         "bin/udevadm",
@@ -140,6 +141,12 @@ fn switch(machine: &Machine) {
     let datapath = "sys/devices/virtual/net/ovs-system";
     machine.file(&format!("{datapath}/mtu"), 1500);
     machine.link("sys/class/net/ovs-system", datapath);
+    machine.file(
+        "programs/ovs-vsctl --timeout=4 --format=json --columns=other_config \
+         list Open_vSwitch .",
+        r#"{"data":[[["map",[["hw-offload","true"],["lacp-fallback-ab","true"],
+["rack","my own rack"],["tc-policy","skip_sw"]]]]],"headings":["other_config"]}"#,
+    );
 }
 
 fn rdma(machine: &Machine, physfn: &str, n: usize, name: &str) {
