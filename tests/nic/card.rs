@@ -23,6 +23,7 @@ pub(crate) struct Port {
     held: bool,
     pub(crate) switchdev: bool,
     pub(crate) mtu: u32,
+    up: bool,
     functions: Vec<Function>,
 }
 
@@ -79,6 +80,10 @@ impl<'f> Card<'f> {
             }
             ["ip", "link", "set", "dev", name, "mtu", mtu] => {
                 self.mtu(name, mtu.parse().unwrap());
+            }
+            ["ip", "link", "set", "dev", name, "up"] => {
+                let mut ports = self.ports.values_mut();
+                ports.find(|port| port.name == *name).unwrap().up = true;
             }
             ["ip", "link", "set", "dev", name, "vf", n, "mac", mac, ..] => {
                 self.mac(name, n.parse().unwrap(), mac);
@@ -157,13 +162,14 @@ impl<'f> Card<'f> {
         for port in self.ports.values_mut() {
             let at = port.addresses.iter().position(|one| one == address);
             if let Some(n) = at.filter(|n| *n < port.functions.len()) {
-                found = Some((port.held, &mut port.functions[n]));
+                found = Some((port.held, port.up, &mut port.functions[n]));
             }
         }
         let what = match found {
             None => format!("there is no {address}"),
-            Some((true, _)) => format!("{address} may not be bound"),
-            Some((false, function)) => {
+            Some((true, ..)) => format!("{address} may not be bound"),
+            Some((_, false, _)) => format!("nobody answers {address}"),
+            Some((false, true, function)) => {
                 function.bound = true;
                 match function.mac {
                     Some(_) => return,

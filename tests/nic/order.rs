@@ -85,6 +85,7 @@ fn a_step_that_is_left_out_is_missed() {
         ("nic-create.conf", "autoprobe", "before they are set up"),
         ("10-create.conf", "udevadm", "while functions come up"),
         ("nic-bind.conf", "autoprobe", "may not be bound"),
+        ("50-bind.conf", " up", "nobody answers"),
         ("40-identity.conf", " vf 3 ", "is bound without an address"),
         ("vmtune-nic.service", "udevadm", "has no driver yet"),
     ] {

@@ -6,7 +6,9 @@
 //! functions are made without drivers; then the switch changes its mode, which
 //! it refuses while a function is in use; then the MTU of the wire, which
 //! those of the functions cannot exceed; then the address of each function,
-//! which its driver reads once, when it is bound; and last the drivers.
+//! which its driver reads once, when it is bound; and last the drivers, of
+//! which some ask the physical function for the address, so that it must be
+//! up.
 
 use std::collections::BTreeSet;
 

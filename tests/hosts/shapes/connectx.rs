@@ -7,7 +7,7 @@ use crate::machine::{Cpu, Function, Machine};
 /// One socket, two nodes, four cores at an L3, SMT; a ConnectX-6 Lx on node 1
 /// in switchdev mode, both of its ports in a bond of Open vSwitch, and four
 /// virtual functions at the first.
-pub(super) fn epyc_cx6lx_ovs(parent: &Path) -> Machine {
+pub(crate) fn epyc_cx6lx_ovs(parent: &Path) -> Machine {
     let machine = Machine::new(parent, "epyc-cx6lx-ovs");
     let cpu = |id: u32| {
         let core = id % 16;
