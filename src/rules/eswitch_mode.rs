@@ -7,7 +7,6 @@
 use super::nic::{self, Card};
 use super::sriov_vfs::changed;
 use super::{Evaluate, Group, HostContext, Rule, Verdict};
-use crate::base::PciAddress;
 use crate::model::facts::EswitchMode;
 use crate::model::policy::Level;
 
@@ -94,13 +93,10 @@ fn lonely(
     card: &Card<'_>,
 ) -> Option<String> {
     let own = card.nic.function;
-    let same_card = |at: PciAddress| {
-        (at.segment(), at.bus(), at.slot())
-            == (own.segment(), own.bus(), own.slot())
-    };
     let others = cx.facts.nics.value().into_iter().flatten();
     let left = others.map(|nic| nic.function).find(|at| {
-        same_card(*at) && cards.iter().all(|card| card.nic.function != *at)
+        nic::is_one_card(*at, own)
+            && cards.iter().all(|card| card.nic.function != *at)
     })?;
     Some(format!(
         "{left} is another port of the card of {own}: name it in [nic] \

@@ -215,6 +215,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
         rdma: Fact::unknown(unread()),
         cache_control: Fact::unknown(unread()),
         nics: Fact::unknown(unread()),
+        open_vswitch: Fact::unknown(unread()),
         interrupts: Fact::unknown(unread()),
         services: ServiceFacts::unknown(unread()),
         settings: BTreeMap::new(),

@@ -57,11 +57,16 @@ mod nic;
 pub mod numa_balancing;
 pub mod numa_cells;
 pub mod numa_memory;
+pub mod ovs_offload;
 pub mod pci_mapping;
 pub mod pci_numa;
+pub mod pcie_link;
+pub mod pcie_mrrs;
 pub mod perf_sampling;
 pub mod rdma_limits;
 pub mod rdma_memlock;
+pub mod ring_buffers;
+pub mod roce_qos;
 pub mod sriov_vfs;
 pub mod transparent_hugepages;
 pub mod vcpu_pin;
@@ -69,6 +74,7 @@ pub mod vcpu_quota;
 pub mod vcpu_scheduler;
 pub mod vcpu_topology;
 pub mod vf_identity;
+pub mod vf_lag;
 pub mod vhost_zerocopy;
 
 /// One setting: what it is good for, and how it is decided.
@@ -550,5 +556,11 @@ pub const RULES: &[&Rule] = &[
     &eswitch_mode::RULE,
     &mtu::RULE,
     &vf_identity::RULE,
+    &vf_lag::RULE,
+    &ovs_offload::RULE,
+    &ring_buffers::RULE,
+    &roce_qos::RULE,
+    &pcie_mrrs::RULE,
+    &pcie_link::RULE,
     &host_preflight::RULE,
 ];

@@ -175,6 +175,7 @@ fn edits(cards: &[Card<'_>], count: u16) -> Vec<Edit> {
     let mut wait = Vec::new();
     let mut release = Vec::new();
     let mut probe = Vec::new();
+    let mut wake = Vec::new();
     for card in cards {
         let folder = format!("/sys/bus/pci/devices/{}", card.nic.function);
         let autoprobe = format!("w {folder}/sriov_drivers_autoprobe - - - -");
@@ -189,6 +190,8 @@ fn edits(cards: &[Card<'_>], count: u16) -> Vec<Edit> {
             links.collect::<String>()
         ));
         release.push(format!("{autoprobe} 1"));
+        let name = &card.uplink.interface;
+        wake.push(format!("ip link set dev {name} up"));
         let addresses = nic::addresses(card, count).unwrap_or_default();
         let each = addresses.iter();
         probe.extend(each.map(|one| format!("w+ {PROBE} - - - - {one}")));
@@ -204,6 +207,7 @@ fn edits(cards: &[Card<'_>], count: u16) -> Vec<Edit> {
     if count > 0 {
         creates.push(run(create));
         creates.extend(wait);
+        binds.extend(wake);
         binds.push(run(bind));
     }
     let names: Vec<_> =
@@ -218,7 +222,8 @@ fn edits(cards: &[Card<'_>], count: u16) -> Vec<Edit> {
     };
     let held = "functions come without drivers, so that what is set of each \
                 is set before its driver looks";
-    let bound = "drivers are bound last, when all is set";
+    let bound = "drivers are bound last, when all is set and the wire is up: \
+                 some ask the physical function, which must answer";
     vec![
         nic::file(unit, &waits, service, &because),
         nic::file(create, &hold, values("functions to make."), held),

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says what it lacks")]
 
 mod capture;
+mod cards;
 mod corpus;
 mod lab;
 mod machine;

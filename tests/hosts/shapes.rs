@@ -1,7 +1,7 @@
 //! Made-up machines and the facts that are read of them. The facts are
 //! fixtures of other tests as well; `VMTUNE_UPDATE=1` writes them anew.
 
-mod connectx;
+pub(crate) mod connectx;
 mod desktop;
 mod odd;
 mod server;

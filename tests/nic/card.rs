@@ -23,6 +23,7 @@ pub(crate) struct Port {
     held: bool,
     pub(crate) switchdev: bool,
     pub(crate) mtu: u32,
+    up: bool,
     functions: Vec<Function>,
 }
 
@@ -31,6 +32,8 @@ pub(crate) struct Card<'f> {
     files: &'f BTreeMap<String, String>,
     pub(crate) ports: BTreeMap<String, Port>,
     pub(crate) complaints: Vec<String>,
+    /// What was done that not each card can do.
+    pub(crate) extras: Vec<String>,
 }
 
 impl<'f> Card<'f> {
@@ -48,7 +51,8 @@ impl<'f> Card<'f> {
             ("0000:81:00.0".to_owned(), port("enp129s0f0np0", &first)),
             ("0000:81:00.1".to_owned(), port("enp129s0f1np1", &second)),
         ];
-        Self { files, ports: ports.into(), complaints: Vec::new() }
+        let (complaints, extras) = (Vec::new(), Vec::new());
+        Self { files, ports: ports.into(), complaints, extras }
     }
 
     fn complain(&mut self, what: impl Into<String>) {
@@ -77,8 +81,20 @@ impl<'f> Card<'f> {
             ["ip", "link", "set", "dev", name, "mtu", mtu] => {
                 self.mtu(name, mtu.parse().unwrap());
             }
+            ["ip", "link", "set", "dev", name, "up"] => {
+                let mut ports = self.ports.values_mut();
+                ports.find(|port| port.name == *name).unwrap().up = true;
+            }
             ["ip", "link", "set", "dev", name, "vf", n, "mac", mac, ..] => {
                 self.mac(name, n.parse().unwrap(), mac);
+            }
+            ["ethtool", "-G", ..] | ["dcb", ..] | ["setpci", ..] => {
+                let left =
+                    |port: &Port| port.functions.iter().any(|f| !f.bound);
+                if self.ports.values().any(left) {
+                    self.complain("what may fail is done before the drivers");
+                }
+                self.extras.push(words.join(" "));
             }
             other => panic!("no such command: {other:?}"),
         }
@@ -146,13 +162,14 @@ impl<'f> Card<'f> {
         for port in self.ports.values_mut() {
             let at = port.addresses.iter().position(|one| one == address);
             if let Some(n) = at.filter(|n| *n < port.functions.len()) {
-                found = Some((port.held, &mut port.functions[n]));
+                found = Some((port.held, port.up, &mut port.functions[n]));
             }
         }
         let what = match found {
             None => format!("there is no {address}"),
-            Some((true, _)) => format!("{address} may not be bound"),
-            Some((false, function)) => {
+            Some((true, ..)) => format!("{address} may not be bound"),
+            Some((_, false, _)) => format!("nobody answers {address}"),
+            Some((false, true, function)) => {
                 function.bound = true;
                 match function.mac {
                     Some(_) => return,

@@ -16,6 +16,11 @@ fn what_the_guide_did_is_named() {
     insta::assert_snapshot!(advice.collect::<String>(), @r"
     sriov-vfs: /etc/udev/rules.d/70-persistent-net-vf.rules makes functions or changes the switch as well, at another time: take these rules away before the host boots
     sriov-vfs: /etc/udev/rules.d/70-persistent-net-vf.rules goes by the switch 52ac120003bd70c4, which no card of this host has (there is 3264160003bd70c4): such a rule never holds
+    vf-lag: enp129s0f0np0 and enp129s0f1np1 are both at Open vSwitch: a bond that it makes of them is its own and never the card's. Make a bond of the kernel of both (802.3ad), and give that to the bridge as one port
+    ovs-offload: lacp-fallback-ab has no effect where it is set: ovs-vsctl remove Open_vSwitch . other_config lacp-fallback-ab; of a bond it is set by ovs-vsctl set Port BOND other_config:lacp-fallback-ab=true
+    ovs-offload: with tc-policy skip_sw what the card cannot do goes through user space: ovs-vsctl remove Open_vSwitch . other_config tc-policy, unless you have seen that the card does all of it
+    pcie-link: 0000:81:00.0 runs at 8.0 GT/s PCIe x8 and could run at 16.0 GT/s PCIe x8: look for a slot with as many and as fast lanes, and for a limit in the machine's firmware
+    pcie-link: 0000:81:00.1 runs at 8.0 GT/s PCIe x8 and could run at 16.0 GT/s PCIe x8: look for a slot with as many and as fast lanes, and for a limit in the machine's firmware
     ");
     let missing = plan.unknown.iter().filter(|one| ours(&one.rule));
     assert_eq!(missing.count(), 0);

@@ -23,8 +23,18 @@ use vmtune::planner::{Inputs, plan};
 use vmtune::rules::RULES;
 
 /// The rules about network cards.
-const RULES_OF_CARDS: [&str; 4] =
-    ["eswitch-mode", "mtu", "sriov-vfs", "vf-identity"];
+const RULES_OF_CARDS: [&str; 10] = [
+    "eswitch-mode",
+    "mtu",
+    "ovs-offload",
+    "pcie-link",
+    "pcie-mrrs",
+    "ring-buffers",
+    "roce-qos",
+    "sriov-vfs",
+    "vf-identity",
+    "vf-lag",
+];
 
 /// Returns the host whose card a guide has set up.
 fn host() -> Facts {

@@ -85,6 +85,7 @@ fn a_step_that_is_left_out_is_missed() {
         ("nic-create.conf", "autoprobe", "before they are set up"),
         ("10-create.conf", "udevadm", "while functions come up"),
         ("nic-bind.conf", "autoprobe", "may not be bound"),
+        ("50-bind.conf", " up", "nobody answers"),
         ("40-identity.conf", " vf 3 ", "is bound without an address"),
         ("vmtune-nic.service", "udevadm", "has no driver yet"),
     ] {
@@ -96,6 +97,24 @@ fn a_step_that_is_left_out_is_missed() {
         let complaints = run(&less).complaints;
         let found = complaints.iter().any(|text| text.contains(complaint));
         assert!(found, "{file} without {line}: {complaints:?}");
+    }
+}
+
+/// A card that cannot do one of these has its functions all the same.
+#[test]
+fn what_may_fail_comes_last() {
+    let more = "rings = 4096\nroce-priority = 3\nread-request = 4096";
+    let files = files(&planned(&host(), &format!("{ALL}\n{more}")));
+    let card = run(&files);
+    assert_eq!(card.complaints, [""; 0]);
+    assert_eq!(card.extras.len(), 8, "{:?}", card.extras);
+    for wanted in [
+        "ethtool -G enp129s0f1np1 rx 4096 tx 4096",
+        "dcb pfc set dev enp129s0f0np0 prio-pfc all:off 3:on",
+        "dcb app replace dev enp129s0f0np0 dscp-prio 26:3",
+        "setpci -s 0000:81:00.1 CAP_EXP+8.w=5000:7000",
+    ] {
+        assert!(card.extras.iter().any(|one| one == wanted), "{wanted}");
     }
 }
 

@@ -248,6 +248,7 @@ pub fn facts(topology: Topology, pools: Vec<HugepagePool>) -> Facts {
         rdma: Fact::unknown(unknown),
         cache_control: Fact::unknown(unknown),
         nics: Fact::unknown(unknown),
+        open_vswitch: Fact::unknown(unknown),
         interrupts: Fact::unknown(unknown),
         services: ServiceFacts::unknown(unknown),
         settings: std::collections::BTreeMap::new(),

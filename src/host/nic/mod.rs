@@ -1,13 +1,16 @@
 //! Network cards, from sysfs where it has it, else from the programs that
-//! show it: `ip`, `devlink`, `ethtool`, `dcb`, `ibv_devinfo`.
+//! show it: `ip`, `devlink`, `ethtool`, `dcb`, `ibv_devinfo`, `ovs-vsctl`.
 
 mod interface;
+mod ovs;
 mod pcie;
 mod port;
 mod qos;
 mod rdma;
 
 use std::collections::BTreeMap;
+
+pub(super) use ovs::settings as ovs_settings;
 
 use super::{Root, pci};
 use crate::base::{InterfaceName, MacAddress, PciAddress, SwitchId};

@@ -3,11 +3,14 @@
 use crate::host::Root;
 use crate::model::Fact;
 
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 11] = [
+    "dcb",
     "devlink",
+    "ethtool",
     "ip",
     "kernel-install",
     "proxmox-boot-tool",
+    "setpci",
     "systemctl",
     "systemd-tmpfiles",
     "udevadm",

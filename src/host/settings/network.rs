@@ -1,7 +1,7 @@
 //! Places that concern network cards.
 
 /// Files that vmtune writes.
-const FILES: [&str; 9] = [
+const FILES: [&str; 12] = [
     "/etc/systemd/system/multi-user.target.d/90-vmtune.conf",
     "/etc/systemd/system/vmtune-nic.service",
     "/etc/systemd/system/vmtune-nic.service.d/10-create.conf",
@@ -9,6 +9,9 @@ const FILES: [&str; 9] = [
     "/etc/systemd/system/vmtune-nic.service.d/30-mtu.conf",
     "/etc/systemd/system/vmtune-nic.service.d/40-identity.conf",
     "/etc/systemd/system/vmtune-nic.service.d/50-bind.conf",
+    "/etc/systemd/system/vmtune-nic.service.d/60-rings.conf",
+    "/etc/systemd/system/vmtune-nic.service.d/70-qos.conf",
+    "/etc/systemd/system/vmtune-nic.service.d/80-mrrs.conf",
     "/etc/vmtune/nic-bind.conf",
     "/etc/vmtune/nic-create.conf",
 ];

@@ -69,6 +69,9 @@ pub struct Facts {
     /// Physical network functions, sorted by address.
     #[serde(default = "Fact::<Vec<Nic>>::not_read")]
     pub nics: Fact<Vec<Nic>>,
+    /// Settings of Open vSwitch (`other_config`) that concern cards.
+    #[serde(default = "Fact::<BTreeMap<String, String>>::not_read")]
+    pub open_vswitch: Fact<BTreeMap<String, String>>,
     /// How caches can be divided among VMs.
     #[serde(default = "Fact::<CacheControl>::not_read")]
     pub cache_control: Fact<CacheControl>,

@@ -35,6 +35,15 @@ pub struct NicPolicy {
     /// The MTU of each, from the wire to the guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
+    /// How many descriptors its ring buffers have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rings: Option<u32>,
+    /// The priority that is paused rather than lost, for RDMA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roce_priority: Option<u8>,
+    /// How many bytes the card reads at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_request: Option<u32>,
 }
 
 /// What a physical network function is called.

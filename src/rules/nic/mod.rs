@@ -6,7 +6,9 @@
 //! functions are made without drivers; then the switch changes its mode, which
 //! it refuses while a function is in use; then the MTU of the wire, which
 //! those of the functions cannot exceed; then the address of each function,
-//! which its driver reads once, when it is bound; and last the drivers.
+//! which its driver reads once, when it is bound; and last the drivers, of
+//! which some ask the physical function for the address, so that it must be
+//! up.
 
 use std::collections::BTreeSet;
 
@@ -164,6 +166,19 @@ fn own_switches(nics: &[Nic]) -> String {
         true => String::new(),
         false => format!(" (there is {})", own.join(", ")),
     }
+}
+
+/// Says that a program is not there that a step starts.
+pub(super) fn lacks(cx: &HostContext<'_>, program: &str) -> Option<Verdict> {
+    let text = format!("install {program}: a step of the unit starts it");
+    let there = cx.facts.services.has(program);
+    (!there).then(|| Verdict::Advise(vec![text]))
+}
+
+/// Returns whether two functions are ports of one card.
+pub(super) fn is_one_card(one: PciAddress, other: PciAddress) -> bool {
+    let card = |at: PciAddress| (at.segment(), at.bus(), at.slot());
+    card(one) == card(other)
 }
 
 fn is_called(nic: &Nic, name: &NicName) -> bool {

@@ -7,7 +7,7 @@ use crate::machine::{Cpu, Function, Machine};
 /// One socket, two nodes, four cores at an L3, SMT; a ConnectX-6 Lx on node 1
 /// in switchdev mode, both of its ports in a bond of Open vSwitch, and four
 /// virtual functions at the first.
-pub(super) fn epyc_cx6lx_ovs(parent: &Path) -> Machine {
+pub(crate) fn epyc_cx6lx_ovs(parent: &Path) -> Machine {
     let machine = Machine::new(parent, "epyc-cx6lx-ovs");
     let cpu = |id: u32| {
         let core = id % 16;
@@ -45,6 +45,7 @@ fn kernel(machine: &Machine) {
     for program in [
         "bin/devlink",
         "bin/ovs-vsctl",
+        "bin/setpci",
         "bin/systemctl",
         "bin/systemd-tmpfiles",
         "bin/udevadm",
@@ -140,6 +141,12 @@ fn switch(machine: &Machine) {
     let datapath = "sys/devices/virtual/net/ovs-system";
     machine.file(&format!("{datapath}/mtu"), 1500);
     machine.link("sys/class/net/ovs-system", datapath);
+    machine.file(
+        "programs/ovs-vsctl --timeout=4 --format=json --columns=other_config \
+         list Open_vSwitch .",
+        r#"{"data":[[["map",[["hw-offload","true"],["lacp-fallback-ab","true"],
+["rack","my own rack"],["tc-policy","skip_sw"]]]]],"headings":["other_config"]}"#,
+    );
 }
 
 fn rdma(machine: &Machine, physfn: &str, n: usize, name: &str) {

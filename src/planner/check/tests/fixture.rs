@@ -187,6 +187,7 @@ pub(super) fn host() -> Facts {
         rdma: unknown(),
         cache_control: unknown(),
         nics: unknown(),
+        open_vswitch: unknown(),
         interrupts: unknown(),
         services: ServiceFacts::unknown("not part of this fixture"),
         settings: BTreeMap::new(),

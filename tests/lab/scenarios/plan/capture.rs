@@ -79,7 +79,24 @@ fn still(mut facts: Value) -> Value {
             _ => {}
         }
     }
+    /// Addresses are replaced in it, and a question that was not answered
+    /// is one that it has no answer of.
+    fn unname(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.remove("mac");
+                if let Some(why) = fields.get_mut("unknown") {
+                    why.take();
+                }
+                fields.values_mut().for_each(unname);
+            }
+            Value::Array(items) => items.iter_mut().for_each(unname),
+            _ => {}
+        }
+    }
     strip(&mut facts);
+    unname(&mut facts["nics"]);
+    unname(&mut facts["open_vswitch"]);
     facts["source"].take();
     facts["memory"]["free"].take();
     facts["memory"]["zones"].take();

@@ -1,0 +1,122 @@
+//! Network cards whose names and answers are not to be trusted.
+
+use std::fs;
+
+use vmtune::model::facts::{Facts, MasterKind, Nic, Uplink};
+
+use crate::facts;
+use crate::machine::Machine;
+use crate::shapes::connectx;
+
+const PORT: &str =
+    "sys/devices/pci0000:80/0000:80:01.1/0000:81:00.0/net/enp129s0f0np0";
+
+/// Reads the host with the card, changed.
+fn changed(change: impl Fn(&Machine)) -> Facts {
+    let folder = crate::scratch();
+    let machine = connectx::epyc_cx6lx_ovs(folder.path());
+    change(&machine);
+    facts(&machine.dir)
+}
+
+fn card(facts: &Facts) -> &Nic {
+    &facts.nics.value().unwrap()[0]
+}
+
+fn uplink(facts: &Facts) -> &Uplink {
+    card(facts).uplink.value().unwrap()
+}
+
+#[test]
+fn an_interface_that_is_no_word_is_not_asked_about() {
+    for name in ["-rf", "a b", "$(reboot)", "a;b", "%n", "x\"y"] {
+        let facts = changed(|machine| {
+            let old = machine.dir.join("sys/class/net/enp129s0f0np0");
+            let to = machine.dir.join("sys/class/net").join(name);
+            fs::rename(old, to).unwrap();
+        });
+        let why = card(&facts).uplink.reason().unwrap_or_default();
+        assert!(why.contains("is not a network interface"), "{name}: {why}");
+        assert_eq!(card(&facts).identities.value(), None, "{name}");
+    }
+}
+
+#[test]
+fn a_port_that_has_no_form_stands_for_nothing() {
+    for port in ["p0; reboot", "../../etc", "pf0vf", "-p0"] {
+        let facts = changed(|machine| {
+            machine.file(&format!("{PORT}/phys_port_name"), port);
+            let other = PORT.replace("enp129s0f0np0", "ovs-sw1pf0vf2");
+            machine.file(&format!("{other}/phys_port_name"), port);
+        });
+        // What stands for nothing is an interface of the card, one too many.
+        let nic = card(&facts);
+        assert_eq!(nic.representors.len(), 3, "{port}");
+        assert_eq!(nic.uplink.reason(), Some("it has 2 interfaces"), "{port}");
+    }
+    let facts = changed(|machine| {
+        machine.file(&format!("{PORT}/phys_port_name"), "p0; reboot");
+    });
+    let why = uplink(&facts).port.reason().unwrap();
+    assert!(why.contains("has a form of its own"), "{why}");
+}
+
+#[test]
+fn an_answer_without_a_form_is_none() {
+    let questions = [
+        "ip -json -details link show dev enp129s0f0np0",
+        "devlink -j dev eswitch show pci/0000:81:00.0",
+    ];
+    for answer in ["", "{", "[]", "{\"dev\":{}}", "[{\"max_mtu\":-1}]"] {
+        let facts = changed(|machine| {
+            for question in questions {
+                machine.file(&format!("programs/{question}"), answer);
+            }
+        });
+        assert_eq!(card(&facts).eswitch.value(), None, "{answer}");
+        assert_eq!(card(&facts).identities.value(), None, "{answer}");
+        assert_eq!(uplink(&facts).max_mtu.value(), None, "{answer}");
+        assert_eq!(uplink(&facts).derived_switch_id.value(), None, "{answer}");
+    }
+}
+
+/// In a bond both ports have the address of one.
+#[test]
+fn a_bond_does_not_hide_the_cards_own_address() {
+    let facts = changed(|machine| {
+        let bond = "sys/devices/virtual/net/bond1";
+        machine.file(&format!("{bond}/bonding/mode"), "802.3ad 4");
+        machine.file(&format!("{bond}/mtu"), 9000);
+        machine.link("sys/class/net/bond1", bond);
+        fs::remove_file(machine.dir.join(PORT).join("master")).unwrap();
+        machine.link(&format!("{PORT}/master"), bond);
+        machine.file(
+            "programs/ip -json -details link show dev enp129s0f0np0",
+            r#"[{"address":"02:00:00:00:00:01",
+                 "permaddr":"c4:70:bd:16:64:32","max_mtu":9978}]"#,
+        );
+    });
+    let uplink = uplink(&facts);
+    let id = uplink.derived_switch_id.value().unwrap();
+    assert_eq!(id.to_string(), "3264160003bd70c4");
+    let master = uplink.master.value().unwrap().as_ref().unwrap();
+    assert_eq!(master.kind, MasterKind::Bond("802.3ad".to_owned()));
+}
+
+/// Before iproute2 5.1 the address of a function had another name.
+#[test]
+fn older_answers_are_understood() {
+    let facts = changed(|machine| {
+        machine.file(
+            "programs/ip -json -details link show dev enp129s0f0np0",
+            r#"[{"address":"c4:70:bd:16:64:32","vfinfo_list":
+                 [{"vf":0,"mac":"c4:70:ff:ff:ff:e0",
+                   "vlan_list":[{"vlan":7,"qos":3}]}]}]"#,
+        );
+    });
+    let [one] = &card(&facts).identities.value().unwrap()[..] else {
+        panic!("one function");
+    };
+    assert_eq!(one.mac.to_string(), "c4:70:ff:ff:ff:e0");
+    assert_eq!((one.vlan, one.trust), (Some(7), None));
+}
