@@ -29,6 +29,9 @@ impl Conf {
         let mut values: BTreeMap<&str, Option<String>> = BTreeMap::new();
         for edit in edits {
             let ConfEdit { target, to } = edit;
+            if target.key() == "delete" {
+                return Err(ConfEditError::List);
+            }
             if let Some(to) = to {
                 writable(target, to)?;
             }
@@ -250,6 +253,7 @@ mod tests {
             ("a", ""),
             ("a", " x"),
             ("hostpci0/host", "a,b"),
+            ("delete", "a"),
         ] {
             let refused = conf.edit(&[edit(target, Some(to))]);
             assert!(refused.is_err(), "{target} = {to:?}");

@@ -52,4 +52,7 @@ pub enum ConfEditError {
     /// A value that would end its line, or its property.
     #[error("{0} cannot have the value {1:?}")]
     Value(ConfPath, String),
+    /// `delete` is no key of the VM's.
+    #[error("`delete` is a list that Proxmox keeps")]
+    List,
 }

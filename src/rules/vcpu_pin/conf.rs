@@ -23,12 +23,16 @@ pub(in crate::rules) fn evaluate(cx: &Context<'_>) -> Verdict {
         cx.facts.topology.origin
     );
     if placement.exclusive {
-        advice.push(
-            "Proxmox has one set of CPUs for all threads of a VM: no other \
-             VM is on the vCPUs' CPUs, and the kernel moves the vCPUs among \
-             them."
-                .to_owned(),
-        );
+        let nodes = placement.memory_nodes();
+        let away = match nodes.len() {
+            0 | 1 => String::new(),
+            _ => format!(", between nodes {nodes} too"),
+        };
+        advice.push(format!(
+            "Proxmox has one set of CPUs for all threads of a VM: no other VM \
+             is on the vCPUs' CPUs, and the kernel moves the vCPUs among \
+             them{away}."
+        ));
     }
     let edits = vec![Edit::set(key("affinity"), all.to_string(), because)];
     Verdict::Change { edits, advice }
@@ -60,6 +64,12 @@ mod tests {
         assert!(case.advice(&RULE)[0].contains("one set of CPUs"));
         case.domain.vcpu_cpuset = Some(cpus("0-2,16-18"));
         assert!(case.satisfied(&RULE));
+    }
+
+    #[test]
+    fn several_nodes_are_told() {
+        let case = Case::intel(&[1, 9], 1).proxmox();
+        assert!(case.advice(&RULE)[0].ends_with("between nodes 0-1 too."));
     }
 
     /// Trap 11: a set of isolated CPUs is one CPU.
