@@ -145,6 +145,33 @@ fn the_vm_goes_where_its_card_is() {
     assert!(refusal.shortage.contains("0000:c1:00.1"), "{refusal}");
 }
 
+/// Two cards on two nodes, of which one has no room for the VM: the card there
+/// is left, the first time and when the plan is made again.
+#[test]
+fn a_wish_for_any_card_gives_way_to_the_vms_place() {
+    let mut facts = host();
+    add_card(&mut facts, &Card::new("0000:41:00", 0, 1));
+    let mut policy = wanting(&[("vm", &[nic("0000:c1:00.1"), nic("auto")])]);
+    policy.devices.locality = DeviceLocality::Require;
+    let cpus: CpuSet = (0..8).chain(16..24).map(CpuId).collect();
+    policy.cpu.housekeeping = Housekeeping::Cpus(cpus);
+    change_class(&mut facts, &["0000:c1:00.2", "0000:c1:00.3"]);
+    let first = planned(&facts, &policy, &[&vm("vm")]);
+    assert_eq!(functions(&first), [["0000:c1:00.1"]]);
+    let why = &nics(&first)[1].because;
+    assert!(why.starts_with("0000:41:00.1 would do: no cell fits"), "{why}");
+    let text = first.definitions.values().next().unwrap();
+    let second = planned(&facts, &policy, &[text]);
+    assert_eq!(second.plan.changes, []);
+}
+
+/// Makes these functions something else than network cards.
+fn change_class(facts: &mut Facts, functions: &[&str]) {
+    for function in functions {
+        change(facts, function, |f| f.class = PciClass::Storage);
+    }
+}
+
 #[test]
 fn each_vm_has_its_own_the_lowest_first() {
     let two = [nic("auto"), nic("0000:c1:00.0")];

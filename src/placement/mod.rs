@@ -38,7 +38,7 @@ mod table;
 
 pub use board::Board;
 pub use demand::{CellDemand, CellWish, Demand, DeviceDemand, Kept};
-pub use functions::{Functions, Wish};
+pub use functions::{Functions, Wish, WishAt};
 pub use held::Held;
 pub use housekeeping::housekeeping;
 pub use joint::{Solution, place};

@@ -100,24 +100,27 @@ impl<'a> Ground<'a> {
         policy: &Policy,
     ) -> Result<Solution, Shortage> {
         let mut wishes = self.wishes(subjects, policy);
-        let demands = |wishes: &_| self.demands_with(subjects, policy, wishes);
-        let mut solution = self.place(&demands(&wishes))?;
+        let mut doubtful = Functions::of_any_card(&wishes);
         loop {
+            let mut solution = loop {
+                let demands = self.demands_with(subjects, policy, &wishes);
+                match (self.place(&demands), doubtful.pop()) {
+                    (Ok(solution), _) => break solution,
+                    (Err(short), None) => return Err(short),
+                    (Err(short), Some((vm, at))) => {
+                        wishes[vm][at].give_up(&short.what.to_string());
+                    }
+                }
+            };
             let placements = &mut solution.placements;
-            let far = match self.functions.give(&mut wishes, placements) {
+            match self.functions.give(&mut wishes, placements) {
                 Ok(given) => {
                     for (placement, nics) in placements.iter_mut().zip(given) {
                         placement.nics = nics;
                     }
                     return Ok(solution);
                 }
-                Err(far) => far,
-            };
-            match self.place(&demands(&wishes)) {
-                Ok(settled) => solution = settled,
-                Err(short) => far.into_iter().for_each(|(vm, at)| {
-                    wishes[vm][at].give_up(&short.what.to_string());
-                }),
+                Err(decided) => doubtful = decided,
             }
         }
     }

@@ -42,7 +42,7 @@ enum State {
 }
 
 /// A VM's place among the VMs, and its wish's among its wishes.
-type WishAt = (usize, usize);
+pub type WishAt = (usize, usize);
 
 impl Wish {
     /// Returns what placement has to know of the function before it is known
@@ -94,12 +94,24 @@ impl<'a> Functions<'a> {
             .collect()
     }
 
+    /// Returns the wishes for any card, those with the least choice last:
+    /// they are to be given up first where the VMs have no place with them.
+    /// Who names a card has no place without it.
+    #[must_use]
+    pub fn of_any_card(wishes: &[Vec<Wish>]) -> Vec<WishAt> {
+        let mut open = order(wishes);
+        open.retain(|&(vm, at)| wishes[vm][at].nic.from == NicSource::Auto);
+        open.reverse();
+        open
+    }
+
     /// Gives the VMs, which are placed so, what they wish.
     ///
     /// # Errors
     /// When there was a choice, or not enough: the choice is made now, and the
-    /// VMs are to be placed anew, for these functions. The wishes that could
-    /// only be met away from their VM are named.
+    /// VMs are to be placed anew, for these functions. The wishes that were
+    /// decided are named, those last that are to be given up first where no
+    /// such place exists: they could only be met away from their VM.
     pub fn give(
         &self,
         wishes: &mut [Vec<Wish>],
@@ -107,7 +119,7 @@ impl<'a> Functions<'a> {
     ) -> Result<Vec<Vec<NicPlacement>>, Vec<WishAt>> {
         let mut open = order(wishes);
         let mut given = Vec::new();
-        let mut far = Vec::new();
+        let mut decided = Vec::new();
         let mut changed = false;
         // Nobody takes from afar what another VM has near.
         for from_afar in [false, true] {
@@ -119,11 +131,12 @@ impl<'a> Functions<'a> {
                         && (from_afar || self.is_near(*one, &placements[vm]))
                 };
                 let one = candidates.iter().copied().find(is_left);
-                changed |= candidates.len() > 1 && one.is_some();
                 if let Some(one) = one {
+                    let is_news = candidates.len() > 1;
+                    changed |= is_news;
+                    decided.extend((is_news || from_afar).then_some((vm, at)));
                     given.push((vm, one));
                     wish.state = State::Open(vec![one]);
-                    far.extend(from_afar.then_some((vm, at)));
                 }
                 one.is_none()
             });
@@ -134,7 +147,7 @@ impl<'a> Functions<'a> {
             changed = true;
         }
         if changed {
-            return Err(far);
+            return Err(decided);
         }
         let placed = |own: &Vec<Wish>| {
             own.iter().map(|wish| self.placed(wish)).collect()
