@@ -3,6 +3,7 @@
 use crate::scenario::Scenario;
 
 mod apply;
+mod cards;
 mod cgroups;
 mod nested;
 mod ovs;
@@ -12,7 +13,7 @@ mod reboot;
 mod sriov;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 8] = [
+pub(crate) const SCENARIOS: [&Scenario; 9] = [
     &plan::SCENARIO,
     &sriov::SCENARIO,
     &rdma::SCENARIO,
@@ -20,6 +21,7 @@ pub(crate) const SCENARIOS: [&Scenario; 8] = [
     &cgroups::SCENARIO,
     &apply::SCENARIO,
     &reboot::SCENARIO,
+    &cards::SCENARIO,
     &nested::SCENARIO,
 ];
 
