@@ -254,10 +254,9 @@ fn in_text(text: &str, sysfs: &Sysfs, judge: &mut Judge) {
             let mut words =
                 rest.split([' ', ',']).filter(|word| !word.is_empty());
             let address = words.next().unwrap_or_default();
-            found.insert(
-                address,
-                (node.clone(), words.next().unwrap_or_default()),
-            );
+            // Further down the cards are told of one by one.
+            let port = words.next().unwrap_or_default();
+            found.entry(address).or_insert((node.clone(), port));
         }
     }
     let ports = sysfs.network().filter(|(_, one)| one.physfn.is_none());
