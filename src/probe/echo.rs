@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use super::patience::is_again;
+use super::stream::buffer;
 use super::thread::nanoseconds;
 use super::wire::Token;
 use super::{Histogram, Patience};
@@ -204,13 +206,4 @@ fn receive(
             Err(e) => return Err(e),
         }
     }
-}
-
-fn is_again(error: &io::Error) -> bool {
-    use io::ErrorKind as K;
-    matches!(error.kind(), K::WouldBlock | K::TimedOut | K::Interrupted)
-}
-
-fn buffer(size: u32) -> Vec<u8> {
-    vec![0x5a; usize::try_from(size.max(1)).unwrap_or(usize::MAX)]
 }

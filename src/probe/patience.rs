@@ -1,5 +1,6 @@
 //! How long the other side is waited for.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 /// A point in time after which the other side is given up, whatever it does:
@@ -22,4 +23,11 @@ impl Patience {
         let left = self.until.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
     }
+}
+
+/// Returns whether a wait on a socket ended without the other side being at
+/// fault: there is the time to look at, and what is left of it to try again.
+pub(super) fn is_again(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(error.kind(), K::WouldBlock | K::TimedOut | K::Interrupted)
 }

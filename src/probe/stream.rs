@@ -106,8 +106,9 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), K::ConnectionReset | K::BrokenPipe)
 }
 
-fn buffer(size: u32) -> Vec<u8> {
-    vec![0x5a; usize::try_from(size).unwrap_or(usize::MAX)]
+/// Returns something of this size to send, or room for as much.
+pub(super) fn buffer(size: u32) -> Vec<u8> {
+    vec![0x5a; usize::try_from(size.max(1)).unwrap_or(usize::MAX)]
 }
 
 /// Has a thread work on each connection, and adds up what they did.

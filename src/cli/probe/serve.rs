@@ -43,7 +43,8 @@ pub(super) fn run(
     }
     screen.say(&format!("listening at {at}"));
     let stop = AtomicBool::new(false);
-    let seen = Mutex::new(Seen { screen, begun: 0, open: 0, last: now() });
+    let seen =
+        Mutex::new(Seen { screen, begun: 0, open: 0, last: Instant::now() });
     let served = std::thread::scope(|scope| {
         if let Some(idle) = args.idle {
             let (seen, stop) = (&seen, &stop);
@@ -78,7 +79,7 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     fn take(&mut self, event: &Event) {
-        self.last = now();
+        self.last = Instant::now();
         let line = match event {
             Event::Begun(peer) => {
                 self.begun += 1;
@@ -109,8 +110,4 @@ fn end_when_idle(seen: &Mutex<Seen<'_>>, idle: Duration, stop: &AtomicBool) {
 
 fn lock<'a, 'b>(seen: &'a Mutex<Seen<'b>>) -> MutexGuard<'a, Seen<'b>> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn now() -> Instant {
-    Instant::now()
 }

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::base::{MacAddress, ParseValueError, PciAddress, serde_as_text};
+use super::NicName;
+use crate::base::{MacAddress, ParseValueError, serde_as_text};
 
 /// One virtual function of a network card.
 #[derive(
@@ -36,10 +37,8 @@ pub enum NicSource {
     /// Any card, the one nearest to the VM first.
     #[default]
     Auto,
-    /// A physical function by its address, or one virtual function.
-    Function(PciAddress),
-    /// The physical function of a network interface of the host.
-    Interface(String),
+    /// This physical function, or this virtual one.
+    Named(NicName),
 }
 
 /// How a virtual function is written in the definition.
@@ -66,15 +65,11 @@ pub enum NicElement {
     Hostdev,
 }
 
-/// Longest name of an interface: the kernel's IFNAMSIZ, less the NUL.
-const LONGEST_NAME: usize = 15;
-
 impl fmt::Display for NicSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
-            Self::Function(address) => address.fmt(f),
-            Self::Interface(name) => f.write_str(name),
+            Self::Named(name) => name.fmt(f),
         }
     }
 }
@@ -86,24 +81,15 @@ impl FromStr for NicSource {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        if let Ok(address) = text.parse() {
-            return Ok(Self::Function(address));
-        }
-        // What the kernel refuses, and what no terminal should see.
-        let odd = |c: char| {
-            matches!(c, '/' | ':') || c.is_whitespace() || c.is_control()
-        };
-        if text.is_empty() || text.len() > LONGEST_NAME || text.contains(odd) {
-            let what = "\"auto\", a PCI address or a network interface";
-            return Err(ParseValueError::new(text, what));
-        }
-        Ok(Self::Interface(text.to_owned()))
+        let what = "\"auto\", a PCI address or a network interface";
+        let bad = |_| ParseValueError::new(text, what);
+        text.parse().map(Self::Named).map_err(bad)
     }
 }
 
 serde_as_text!(
     NicSource,
-    "^(auto|[0-9a-fA-F:.]+|[^/:\\s]{1,15})$",
+    "^([0-9a-fA-F:]+\\.[0-7]|[A-Za-z0-9_][A-Za-z0-9._-]{0,14})$",
     "\"auto\", the PCI address of a physical or a virtual function, or the \
      network interface of a physical function"
 );
@@ -134,10 +120,10 @@ mod tests {
         let from = |text| nic(&format!("from = {text:?}")).map(|n| n.from);
         assert_eq!(nic("").map(|n| n.from), Ok(NicSource::Auto));
         assert_eq!(from("auto"), Ok(NicSource::Auto));
-        let address = "0000:81:00.0".parse().unwrap();
-        assert_eq!(from("0000:81:00.0"), Ok(NicSource::Function(address)));
-        let name = "enp129s0f0np0".to_owned();
-        assert_eq!(from("enp129s0f0np0"), Ok(NicSource::Interface(name)));
+        let address = NicName::Address("0000:81:00.0".parse().unwrap());
+        assert_eq!(from("0000:81:00.0"), Ok(NicSource::Named(address)));
+        let name = NicName::Interface("enp129s0f0np0".parse().unwrap());
+        assert_eq!(from("enp129s0f0np0"), Ok(NicSource::Named(name)));
         for bad in ["", "../x", "a b", "a\nb", "a:b", "sixteen-letters-"] {
             assert!(from(bad).is_err(), "{bad:?}");
         }

@@ -2,7 +2,7 @@
 
 use super::Functions;
 use crate::model::domain::{Domain, Hostdev};
-use crate::model::policy::{NicSource, VmNic};
+use crate::model::policy::{NicName, NicSource, VmNic};
 
 impl Functions<'_> {
     /// Finds for each wish a function that the definition has: by its MAC
@@ -45,8 +45,10 @@ impl Functions<'_> {
             Some(function) => self.is_of(function, &nic.from),
             None => match &nic.from {
                 NicSource::Auto => has.is_interface,
-                NicSource::Function(address) => has.source == *address,
-                NicSource::Interface(_) => false,
+                NicSource::Named(NicName::Address(address)) => {
+                    has.source == *address
+                }
+                NicSource::Named(NicName::Interface(_)) => false,
             },
         }
     }

@@ -5,7 +5,7 @@ use crate::base::{DomainName, PciAddress};
 use crate::model::Fact;
 use crate::model::domain::Domain;
 use crate::model::facts::{PciClass, PciFunction};
-use crate::model::policy::NicSource;
+use crate::model::policy::{NicName, NicSource};
 
 /// Drivers that leave a function to VFIO, or that VFIO does not mind.
 const HARMLESS: [&str; 3] = ["vfio-pci", "pci-stub", "pcieport"];
@@ -58,8 +58,12 @@ impl Functions<'_> {
     fn none_of(&self, all: &[PciFunction], from: &NicSource) -> String {
         let named = |function: &&PciFunction| match from {
             NicSource::Auto => true,
-            NicSource::Function(address) => function.address == *address,
-            NicSource::Interface(name) => function.interfaces.contains(name),
+            NicSource::Named(NicName::Address(address)) => {
+                function.address == *address
+            }
+            NicSource::Named(NicName::Interface(name)) => {
+                function.interfaces.iter().any(|n| n == name.as_str())
+            }
         };
         let cards: Vec<_> = all
             .iter()

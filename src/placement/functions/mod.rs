@@ -13,7 +13,7 @@ use super::demand::DeviceDemand;
 use crate::base::{DomainName, NodeSet, PciAddress};
 use crate::model::domain::{Domain, Hostdev};
 use crate::model::facts::{Facts, PciClass, PciFunction};
-use crate::model::policy::{NicElement, NicSource, VmNic};
+use crate::model::policy::{NicElement, NicName, NicSource, VmNic};
 use crate::model::{Fact, NicPlacement, VmPlacement};
 
 /// The host's virtual functions, and which VM has which.
@@ -246,13 +246,13 @@ impl<'a> Functions<'a> {
         function.class.is_network()
             && match from {
                 NicSource::Auto => true,
-                NicSource::Function(address) => {
+                NicSource::Named(NicName::Address(address)) => {
                     [card, function.address].contains(address)
                 }
-                NicSource::Interface(name) => {
+                NicSource::Named(NicName::Interface(name)) => {
                     let card = self.function(card);
                     let own = card.into_iter().chain([function]);
-                    own.flat_map(|f| &f.interfaces).any(|n| n == name)
+                    own.flat_map(|f| &f.interfaces).any(|n| n == name.as_str())
                 }
             }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::probe::Patience;
+use crate::probe::patience::{Patience, is_again};
 
 /// The longest message, in bytes: more than any that a probe sends.
 pub const MAX_FRAME: usize = 64 * 1024;
@@ -105,12 +105,6 @@ fn fill(
     Ok(())
 }
 
-/// Whether to look at the time, and to try again where some is left.
-fn is_again(error: &io::Error) -> bool {
-    use io::ErrorKind as K;
-    matches!(error.kind(), K::WouldBlock | K::TimedOut | K::Interrupted)
-}
-
 fn ended() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
 }
@@ -162,22 +156,17 @@ mod tests {
     #[test]
     fn dribbling_does_not_extend_the_time() {
         let (mut near, mut far) = pair();
-        near.write_all(b"\0\0").unwrap();
         let dribble = std::thread::spawn(move || {
             while near.write_all(b"\0").is_ok() {
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
-        near_end(&mut far);
+        // More than comes in that time.
+        let mut many = vec![0; 1 << 20];
+        let patience = Patience::of(Duration::from_millis(60));
+        let slow = fill(&mut far, &mut many, patience);
+        assert!(matches!(slow, Err(WireError::Slow)), "{slow:?}");
         drop(far);
         dribble.join().unwrap();
-
-        fn near_end(far: &mut TcpStream) {
-            // A frame of no bytes is over at once, so ask for one of many.
-            let mut many = vec![0; 1 << 20];
-            let patience = Patience::of(Duration::from_millis(60));
-            let slow = fill(far, &mut many, patience);
-            assert!(matches!(slow, Err(WireError::Slow)), "{slow:?}");
-        }
     }
 }
