@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
@@ -170,6 +170,29 @@ impl Folder {
             return Ok(None);
         };
         read_bounded(file, &self.path_of(name), limit).map(Some)
+    }
+
+    /// Reads the last bytes of a file, at most so many; none where there is no
+    /// file.
+    pub(super) fn tail(
+        &self,
+        name: &str,
+        length: u64,
+    ) -> Result<Vec<u8>, FileError> {
+        let Some(file) = self.open(name, OFlag::O_RDONLY)? else {
+            return Ok(Vec::new());
+        };
+        let path = self.path_of(name);
+        let skipped = file
+            .metadata()
+            .map(|file| file.len().saturating_sub(length))
+            .and_then(|start| (&file).seek(SeekFrom::Start(start)));
+        skipped.map_err(|source| FileError::Io {
+            doing: "reading",
+            path: path.clone(),
+            source,
+        })?;
+        read_bounded(file, &path, length)
     }
 
     /// Writes a file as a whole.

@@ -125,20 +125,20 @@ impl Hypervisor for Libvirt {
             uri: self.uri.clone(),
             source: cause(&error),
         };
-        let mut list: Vec<DomainInfo> = Vec::new();
-        // Asked of each domain, it would take a way to libvirt and back.
-        for (kind, persistent) in [
-            (sys::VIR_CONNECT_LIST_DOMAINS_PERSISTENT, true),
-            (sys::VIR_CONNECT_LIST_DOMAINS_TRANSIENT, false),
-        ] {
-            let domains = self.connect.list_all_domains(kind);
-            for domain in domains.map_err(failed)? {
-                let info = info(&domain, persistent).map_err(failed)??;
-                // It may have become the other kind between the lists.
-                if list.iter().all(|other| other.uuid != info.uuid) {
-                    list.push(info);
-                }
-            }
+        let ask = |flags| self.connect.list_all_domains(flags);
+        let all = ask(0).map_err(failed)?;
+        // Asked of each domain, it would take a way to libvirt and back. One
+        // that does not run has to be defined.
+        let transient = match all.iter().any(|domain| domain.id().is_some()) {
+            true => ask(sys::VIR_CONNECT_LIST_DOMAINS_TRANSIENT),
+            false => Ok(Vec::new()),
+        };
+        let transient: Vec<String> = transient
+            .and_then(|all| all.iter().map(Domain::uuid_string).collect())
+            .map_err(failed)?;
+        let mut list = Vec::new();
+        for domain in all {
+            list.push(info(&domain, &transient).map_err(failed)??);
         }
         list.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(list)
@@ -283,13 +283,14 @@ impl Hypervisor for Libvirt {
 /// Reads what a list shows; the outer error is libvirt's, the inner one ours.
 fn info(
     domain: &Domain,
-    persistent: bool,
+    transient: &[String],
 ) -> Result<Result<DomainInfo, HypervisorError>, Error> {
     let uuid = domain.uuid_string()?;
     let name = domain.name()?;
     let id = domain.id();
     // libvirt numbers those that run.
     let running = id.is_some();
+    let persistent = !transient.contains(&uuid);
     let unusable =
         |source| HypervisorError::Name { uuid: uuid.clone(), source };
     Ok(name.parse::<DomainName>().map_err(unusable).and_then(|name| {

@@ -158,13 +158,16 @@ impl Journal {
     }
 
     /// Returns the transaction that was cut off or waits to be confirmed,
-    /// where there is one. A file that cannot be read might be one, and is an
-    /// error.
+    /// where there is one. A file that does not end as a finished one, and
+    /// cannot be read, might be one, and is an error.
     ///
     /// # Errors
-    /// When any transaction cannot be read.
+    /// When the journal cannot be read.
     pub fn pending(&self) -> Result<Option<Transaction>, JournalError> {
         for id in self.ids()?.into_iter().rev() {
+            if self.says_its_end(id)? {
+                continue;
+            }
             let transaction = self.read(id)?;
             if transaction.status.is_pending() {
                 return Ok(Some(transaction));
@@ -265,17 +268,31 @@ impl Journal {
         _lock: &Lock,
         keep: usize,
     ) -> Result<Vec<TransactionId>, JournalError> {
+        let mut ids = self.ids()?;
+        if ids.len() <= keep {
+            return Ok(Vec::new());
+        }
         let finished = |id: &TransactionId| {
             self.read(*id)
                 .is_ok_and(|transaction| !transaction.status.is_pending())
         };
-        let mut ids: Vec<_> =
-            self.ids()?.into_iter().filter(finished).collect();
+        ids.retain(|id| {
+            self.says_its_end(*id).unwrap_or(false) || finished(id)
+        });
         ids.truncate(ids.len().saturating_sub(keep));
+        ids.retain(finished);
         for id in &ids {
             self.folder.remove(&file_name(*id)).map_err(writing)?;
         }
         Ok(ids)
+    }
+
+    /// Returns whether the last line of a file is the end of a transaction.
+    /// A file holds whole definitions, and is read where this does not do.
+    fn says_its_end(&self, id: TransactionId) -> Result<bool, JournalError> {
+        let name = file_name(id);
+        let tail = self.folder.tail(&name, record::LONGEST_END);
+        Ok(record::is_end(&tail.map_err(reading)?))
     }
 
     /// Returns the numbers of all transactions, in order.

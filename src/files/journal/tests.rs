@@ -108,6 +108,36 @@ fn a_transaction_is_read_as_it_was_written() {
     assert_eq!(bench.journal.last_applied().unwrap(), None);
 }
 
+/// What matters to the next transaction is whether this one has ended, and
+/// that its last line says, for as long as each byte of it is right.
+#[test]
+fn a_finished_transaction_holds_no_other_back() {
+    let bench = Bench::new();
+    bench.apply();
+    let whole = fs::read(bench.path(1)).unwrap();
+    let last = whole[..whole.len() - 1].iter().rposition(|b| *b == b'\n');
+    let last = last.unwrap() + 1;
+
+    let mut damaged = whole.clone();
+    damaged[last - 10] ^= 1;
+    fs::write(bench.path(1), &damaged).unwrap();
+    assert_eq!(bench.journal.pending().unwrap(), None);
+    assert!(bench.journal.read(TransactionId(1)).is_err(), "not undone from");
+    let pruned = bench.journal.prune(&bench.lock, 0).unwrap();
+    assert_eq!(pruned, [], "a person shall look at it");
+
+    fs::write(bench.path(1), [&whole[..], b"{\"dig"].concat()).unwrap();
+    assert_eq!(bench.journal.pending().unwrap(), None, "a cut line");
+    fs::write(bench.path(1), &whole[..whole.len() - 1]).unwrap();
+    assert!(bench.journal.pending().unwrap().is_some(), "its end is cut");
+    for place in last..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0x80;
+        fs::write(bench.path(1), &damaged).unwrap();
+        assert!(bench.journal.pending().is_err() || place == whole.len() - 1);
+    }
+}
+
 #[test]
 fn transactions_are_numbered_listed_and_pruned() {
     let bench = Bench::new();

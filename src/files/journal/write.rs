@@ -16,8 +16,8 @@ use crate::base::Digest;
 use crate::files::FileError;
 use crate::files::folder::Folder;
 
-/// A transaction that is being written on. Every method returns when its
-/// record is on the disk.
+/// A transaction that is being written on. Every method but
+/// [`done`](Self::done) returns when its record is on the disk.
 #[derive(Debug)]
 pub struct Writer {
     id: TransactionId,
@@ -37,7 +37,7 @@ impl Writer {
         id: TransactionId,
         header: &Header,
     ) -> Result<Self, JournalError> {
-        Self::write(folder, id, header, &[])
+        Self::make(folder, id, header, &[])
     }
 
     /// Opens a file that was read, and cuts off what a crash left of its last
@@ -50,7 +50,7 @@ impl Writer {
         let Some(last) = transaction.last else {
             let records = transaction.records();
             let header = &transaction.header;
-            return Self::write(folder, transaction.id, header, &records);
+            return Self::make(folder, transaction.id, header, &records);
         };
         let writer = Self::open(folder, transaction.id, last)?;
         let cut = writer.file.set_len(transaction.whole);
@@ -58,8 +58,8 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Writes a whole file.
-    fn write(
+    /// Makes a whole file.
+    fn make(
         folder: &Folder,
         id: TransactionId,
         header: &Header,
@@ -113,17 +113,19 @@ impl Writer {
         self.record(&step.started(number))
     }
 
-    /// Says that it was changed, and what stands there now.
+    /// Says that it was changed, and what stands there now. The next record
+    /// takes it along to the disk: where both are lost, the step was cut off
+    /// as far as anybody knows, and is undone as such.
     ///
     /// # Errors
-    /// When that is not on the disk.
+    /// When it cannot be written.
     pub fn done(
         &mut self,
         number: usize,
         left: Option<&str>,
     ) -> Result<(), JournalError> {
         let left = left.map(str::to_owned);
-        self.record(&Record::Done { step: number, left })
+        self.write_down(&Record::Done { step: number, left })
     }
 
     /// Says that all was done, and until when it has to be confirmed.
@@ -162,15 +164,19 @@ impl Writer {
     }
 
     fn record(&mut self, record: &Record) -> Result<(), JournalError> {
+        self.write_down(record)?;
+        let synced = self.file.sync_all();
+        self.broken = synced.is_err();
+        synced.map_err(|error| self.failed(error))
+    }
+
+    fn write_down(&mut self, record: &Record) -> Result<(), JournalError> {
         if self.broken {
             let path = self.path.clone();
             return Err(JournalError::Broken { path });
         }
         let (line, digest) = seal(&json(&self.path, record)?, Some(self.last));
-        let written = self
-            .file
-            .write_all(line.as_bytes())
-            .and_then(|()| self.file.sync_all());
+        let written = self.file.write_all(line.as_bytes());
         self.broken = written.is_err();
         self.last = digest;
         written.map_err(|error| self.failed(error))

@@ -29,7 +29,7 @@ pub(super) struct Loaded {
 pub(super) fn live() -> Result<Loaded, CollectError> {
     let refused =
         |why: String| CollectError::Hwloc { origin: LIVE.into(), why };
-    let hwloc = with_disallowed(TopologyBuilder::new())
+    let hwloc = with_all_cpus(TopologyBuilder::new())
         .and_then(|builder| builder.build().map_err(|e| e.to_string()))
         .map_err(refused)?;
     Ok(Loaded { hwloc, origin: LIVE.into() })
@@ -84,17 +84,19 @@ pub(super) fn from_synthetic(text: &str) -> Result<Loaded, CollectError> {
 }
 
 fn with_devices(builder: TopologyBuilder) -> Result<TopologyBuilder, String> {
-    with_disallowed(builder)?
+    with_all_cpus(builder)?
         .with_io_type_filter(TypeFilter::KeepAll)
         .map_err(|e| e.to_string())
 }
 
-/// Asks for the CPUs too that this process may not use.
-fn with_disallowed(
-    builder: TopologyBuilder,
-) -> Result<TopologyBuilder, String> {
+/// Asks for the CPUs too that this process may not use, and for none of them
+/// to be visited: what a VM has for itself is left in peace, and the kernel
+/// says the same of each CPU as the CPU itself.
+fn with_all_cpus(builder: TopologyBuilder) -> Result<TopologyBuilder, String> {
     builder
-        .with_flags(BuildFlags::INCLUDE_DISALLOWED)
+        .with_flags(
+            BuildFlags::INCLUDE_DISALLOWED | BuildFlags::DONT_CHANGE_BINDING,
+        )
         .map_err(|e| e.to_string())
 }
 
