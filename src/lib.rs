@@ -29,3 +29,4 @@ pub mod policy;
 pub mod probe;
 pub mod rules;
 pub mod system;
+pub mod verify;

@@ -19,6 +19,7 @@ use vmtune::planner::Refusal;
 use vmtune::planner::check::Finding;
 use vmtune::policy;
 use vmtune::rules::RULES;
+use vmtune::verify::Verdict;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -49,6 +50,7 @@ fn schemas_are_those_of_the_types() {
     assert_published("findings", &schema_for!(Vec<Finding>));
     assert_published("status", &schema_for!(Report));
     assert_published("probe-report", &schema_for!(ProbeReport));
+    assert_published("verdict", &schema_for!(Verdict));
 }
 
 fn samples(folder: &str) -> Vec<(PathBuf, String)> {

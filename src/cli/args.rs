@@ -32,7 +32,7 @@ Examples:
 Exit codes:
   0  done                      4  apply failed and was rolled back
   1  error                     5  rollback is incomplete: act now
-  2  wrong usage               6  check or status has findings
+  2  wrong usage               6  check, status or verify finds
   3  changes are planned       7  refused: nothing fits
      (--detailed-exitcode)")]
 pub struct Args {
@@ -87,6 +87,8 @@ pub(super) enum Command {
     Apply(ApplyArgs),
     /// Tell what of the applied plans still holds; change nothing
     Status(StatusArgs),
+    /// Look at a VM from inside, and judge what is there
+    Verify(VerifyArgs),
     /// Keep a transaction that waits to be confirmed
     Confirm(ConfirmArgs),
     /// Undo a transaction, to the byte
@@ -312,6 +314,42 @@ pub(super) struct StatusArgs {
     /// The VMs, by name or UUID; where none is named all, and the host
     #[arg(value_name = "VM")]
     pub(super) vms: Vec<String>,
+    /// How to show it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) format: TextOrJson,
+    /// libvirt's URI [default: the one that the plan was made from]
+    #[arg(short, long, value_name = "URI")]
+    pub(super) connect: Option<String>,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  vmtune verify vm1                what each vCPU of vm1 loses, and to whom
+  vmtune verify vm1 --manual       how to do it where the guest has no agent
+  vmtune verify vm1 --from vm1.json
+
+The probe is put into the guest by its agent (qemu-guest-agent), measures, and
+is taken out again. Something is not as it should be: exit 6.")]
+pub(super) struct VerifyArgs {
+    /// The VM, by name or UUID
+    #[arg(value_name = "VM")]
+    pub(super) vm: String,
+    /// How long to measure, in seconds
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(super) seconds: u32,
+    /// The probe [default: vmtune-probe beside vmtune, else in
+    /// /usr/lib/vmtune]
+    #[arg(long, value_name = "FILE")]
+    pub(super) probe: Option<PathBuf>,
+    /// Print the commands to type in the guest; change nothing
+    #[arg(long, conflicts_with_all = ["from", "format"])]
+    pub(super) manual: bool,
+    /// Judge what a probe printed in the guest, instead of sending one
+    #[arg(long, value_name = "FILE", conflicts_with = "probe")]
+    pub(super) from: Option<PathBuf>,
     /// How to show it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) format: TextOrJson,

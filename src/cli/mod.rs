@@ -32,6 +32,7 @@ mod standing;
 mod state;
 mod status;
 mod time;
+mod verify;
 mod waits;
 mod watch;
 
@@ -53,6 +54,7 @@ pub fn run(args: &Args, screen: &mut Screen) -> Result<Done, CliError> {
         Command::Check(args) => check::run(args, screen),
         Command::Apply(args) => apply::run(args, verbose, screen),
         Command::Status(args) => status::run(args, verbose, screen),
+        Command::Verify(args) => verify::run(args, screen),
         Command::Confirm(_) => confirm::run(screen),
         Command::Rollback(args) => rollback::run(args, verbose, screen),
         Command::Resume(args) => rollback::run_resume(args, verbose, screen),

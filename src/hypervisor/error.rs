@@ -115,6 +115,14 @@ pub enum HypervisorError {
         /// What the hypervisor said.
         source: Cause,
     },
+    /// The agent in a guest did nothing.
+    #[error("asking the agent in the guest {domain}")]
+    Agent {
+        /// The domain.
+        domain: DomainUuid,
+        /// What the hypervisor said, or the agent by way of it.
+        source: Cause,
+    },
     /// No page counts.
     #[error("reading the free pages of node {node}")]
     FreePages {
@@ -144,6 +152,7 @@ impl HypervisorError {
             | Self::Define { source, .. }
             | Self::Pins { source, .. }
             | Self::Pin { source, .. }
+            | Self::Agent { source, .. }
             | Self::FreePages { source, .. }
             | Self::Capabilities { source, .. } => Some(source),
             Self::Name { .. }
@@ -176,6 +185,25 @@ impl HypervisorError {
             }
             Self::Name { .. } => {
                 return Some("rename it with `virsh domrename`".into());
+            }
+            Self::Agent { source, .. }
+                if source.message.contains("not configured") =>
+            {
+                return Some(
+                    "give the VM a channel org.qemu.guest_agent.0, and the \
+                     guest the package qemu-guest-agent"
+                        .into(),
+                );
+            }
+            Self::Agent { source, .. }
+                if ["not connected", "not responding"]
+                    .iter()
+                    .any(|word| source.message.contains(word)) =>
+            {
+                return Some(
+                    "start qemu-guest-agent in the guest; has it booted?"
+                        .into(),
+                );
             }
             // The kernel's no, in libvirt's words.
             Self::Pin { source, .. }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -210,6 +211,22 @@ impl Hypervisor for Libvirt {
                 thread: thread.to_string(),
                 source: cause(&error),
             })
+    }
+
+    fn agent(
+        &self,
+        domain: &DomainUuid,
+        command: &str,
+        patience: Duration,
+    ) -> Result<String, HypervisorError> {
+        let failed =
+            |source| HypervisorError::Agent { domain: *domain, source };
+        no_nul(command).map_err(failed)?;
+        let seconds = patience.as_secs().max(1);
+        let seconds = i32::try_from(seconds).unwrap_or(i32::MAX);
+        self.known(domain)
+            .and_then(|found| found.qemu_agent_command(command, seconds, 0))
+            .map_err(|error| failed(cause(&error)))
     }
 
     fn free_pages(

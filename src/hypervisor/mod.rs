@@ -12,6 +12,7 @@ mod pin;
 mod uri;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +129,23 @@ pub trait Hypervisor {
         thread: Role,
         cpus: &CpuSet,
     ) -> Result<(), HypervisorError>;
+
+    /// Gives a command to the agent in a running guest, and returns what it
+    /// answers, which may be anything. It has `patience` to do so.
+    ///
+    /// # Errors
+    /// When the domain does not run, has no agent, or the agent refuses.
+    fn agent(
+        &self,
+        domain: &DomainUuid,
+        command: &str,
+        patience: Duration,
+    ) -> Result<String, HypervisorError> {
+        let (_, _) = (command, patience);
+        let what = "no way to the agent of a guest is known here";
+        let source = Cause::new(CauseKind::Unsupported, what);
+        Err(HypervisorError::Agent { domain: *domain, source })
+    }
 
     /// Returns how many pages of these sizes are free on these nodes.
     ///

@@ -31,6 +31,7 @@ pub(super) const FLOORS: &[(&str, &[&str])] = &[
             "system",
         ],
     ),
+    ("verify", &["base", "model", "hypervisor"]),
     ("cli", EVERYTHING),
 ];
 
@@ -51,6 +52,7 @@ const EVERYTHING: &[&str] = &[
     "policy",
     "probe",
     "apply",
+    "verify",
 ];
 
 /// What test code of any floor may import besides: the readers that turn a

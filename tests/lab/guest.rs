@@ -17,6 +17,10 @@ const INIT: &str = include_str!("guest.sh");
 /// Its name below the folder that lab hosts see as `/lab/kernel`.
 pub(crate) const ARCHIVE: &str = "guest.cpio";
 
+/// The probe without what only debuggers need: it has to go into the guest's
+/// memory. In the same folder.
+pub(crate) const PROBE: &str = "vmtune-probe";
+
 /// What runs in a guest.
 const PROGRAMS: [&str; 4] = ["ip", "rdma", "ib_write_bw", "qemu-ga"];
 
@@ -44,6 +48,8 @@ pub(crate) fn archive(cache: &Path, kernel: &Kernel) -> Result<()> {
         libraries.extend(needed(&program)?);
         fs::copy(program, tree.join("usr/bin").join(name))?;
     }
+    let probe = Path::new(env!("CARGO_BIN_EXE_vmtune-probe"));
+    libraries.extend(needed(probe)?);
     // libibverbs finds drivers by these files, where it was built to look.
     let (driver, list) =
         (rxe_driver()?, Path::new("/etc/libibverbs.d/rxe.driver"));
@@ -59,6 +65,8 @@ pub(crate) fn archive(cache: &Path, kernel: &Kernel) -> Result<()> {
     fs::write(tree.join("init"), INIT)?;
     executable(&tree.join("init"))?;
     pack(&tree, &kernel.dir().join(ARCHIVE))?;
+    let stripped = kernel.dir().join(PROBE);
+    output(Command::new("strip").arg("-o").arg(stripped).arg(probe))?;
     Ok(())
 }
 

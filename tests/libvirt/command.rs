@@ -21,18 +21,18 @@ const VM: &str = "<domain type='test'>
 /// A value of the kernel that every machine has and nobody can set.
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
 
-struct Bench {
+pub(crate) struct Bench {
     folder: TempDir,
 }
 
-struct Output {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Output {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let node = format!(
             "<node>
@@ -49,15 +49,15 @@ impl Bench {
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         format!("test://{}", self.path("node.xml").display())
     }
 
-    fn run(&self, arguments: &str) -> Output {
+    pub(crate) fn run(&self, arguments: &str) -> Output {
         let output = Command::new(assert_cmd::cargo::cargo_bin!("vmtune"))
             .env_clear()
             .env("HOME", self.folder.path())

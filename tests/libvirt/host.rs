@@ -31,6 +31,7 @@ fn lacks(pages: u64) -> Option<String> {
     for (program, package) in [
         ("libvirtd", "libvirt-daemon-system"),
         ("qemu-system-x86_64", "qemu-system-x86"),
+        ("qemu-ga", "qemu-guest-agent"),
         ("unshare", "util-linux"),
         ("mount", "mount"),
     ] {

@@ -29,3 +29,5 @@ mod plans;
 mod scene;
 mod status;
 mod system;
+mod verify;
+mod visit;

@@ -1,7 +1,7 @@
 //! `vmtune-probe`: measures, and says what it measured.
 
 mod args;
-mod report;
+pub(crate) mod report;
 mod run;
 mod secret;
 mod serve;

@@ -15,7 +15,7 @@ const SOME: u64 = 1_000;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Writes a report.
-pub(super) fn report(page: &mut Page, found: &ProbeReport) {
+pub(crate) fn report(page: &mut Page, found: &ProbeReport) {
     if let Some(jitter) = &found.jitter {
         cpus(page, jitter);
     }
@@ -45,7 +45,7 @@ fn cpus(page: &mut Page, jitter: &Jitter) {
     // One scale for all, so that bars can be compared.
     let ranges = jitter.cpus.iter().filter_map(|one| one.gaps.as_ref());
     let buckets = ranges.flat_map(|gaps| &gaps.buckets);
-    let top = buckets.map(|bucket| bucket.from_ns.ilog2()).max();
+    let top = buckets.filter_map(|one| one.from_ns.checked_ilog2()).max();
     for one in &jitter.cpus {
         cpu(page, one, jitter.gap_from_ns.max(1).ilog2(), top.unwrap_or(0));
     }
@@ -81,7 +81,10 @@ fn cpu(page: &mut Page, one: &CpuJitter, from: u32, to: u32) {
 /// gap shows, and a million do not fill the screen.
 fn bars(gaps: &Distribution, from: u32, to: u32) -> String {
     let bar = |power: u32| {
-        let bucket = gaps.buckets.iter().find(|b| b.from_ns.ilog2() == power);
+        let bucket = gaps
+            .buckets
+            .iter()
+            .find(|b| b.from_ns.checked_ilog2() == Some(power));
         let Some(bucket) = bucket else { return ' ' };
         let height = usize::try_from(bucket.count.max(1).ilog10());
         let top = BARS.len() - 1;

@@ -18,6 +18,7 @@ mod sample;
 mod script;
 mod settings;
 mod status;
+mod verdict;
 mod vm;
 
 pub(super) use changes::stage;
@@ -29,6 +30,7 @@ pub use plan::{Shown, next, plan};
 pub use rule::{group_name, markdown, rule, rules};
 pub use script::script;
 pub use status::status;
+pub use verdict::verdict;
 
 /// Writes a count with its noun: `1 change`, `3 changes`.
 #[must_use]

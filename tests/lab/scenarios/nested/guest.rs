@@ -1,9 +1,10 @@
 //! What the guest says of itself, and RDMA between the host and it.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::{GUEST, HOST, MESSAGES, RDMA, VM};
+use crate::guest::PROBE;
 use crate::inside::cards::Port;
 use crate::inside::rdma::{figures, gid};
 use crate::inside::{Lab, get, wait};
@@ -22,6 +23,17 @@ pub(super) fn run(lab: &Lab, port: &Port) -> Result<()> {
     })?;
     lab.keep_json("agent.json", &info)?;
     shell(lab, "guest.look", LOOK)?;
+    let probe = format!("/lab/kernel/{PROBE}");
+    let verify = ["verify", VM, "--probe", &probe, "--seconds", "3"];
+    let (code, verdict) = lab.try_vmtune(
+        "verdict",
+        &[&verify[..], &["--format", "json"]].concat(),
+    )?;
+    ensure!(
+        [0, 6].contains(&code),
+        "vmtune verify failed with {code}: {verdict}"
+    );
+    shell(lab, "guest.left", "ls -d /var/tmp/* /tmp/* || true")?;
     lab.try_run(
         "ping",
         &["busybox", "ping", "-c", "5", "-W", "10", &GUEST.to_string()],

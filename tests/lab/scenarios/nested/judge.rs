@@ -198,6 +198,19 @@ fn seen(results: &Results, placement: &Value, judge: &mut Judge) -> Result<()> {
         &lines,
         &vec![&VCPUS.to_string()[..], &siblings, MAC],
     );
+    let verdict: Value = results.json("verdict")?;
+    let looked = verdict["report"]["jitter"]["cpus"].as_array();
+    judge.same(
+        "vmtune verify has looked at each vCPU from inside",
+        &looked.map(Vec::len),
+        &Some(VCPUS),
+    );
+    let left = results.text("guest.left")?;
+    judge.holds(
+        "and has left nothing in the guest",
+        !left.contains("vmtune-probe"),
+        || left.clone(),
+    );
     Ok(())
 }
 
