@@ -20,9 +20,9 @@ pub type Ask<'a> =
 
 /// How long the agent has for a command; each is short work.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Bytes of a file in one command. libvirt passes no text on that is longer
-/// than 4 MiB, and base64 makes four bytes of three.
-pub(super) const CHUNK: usize = 1 << 20;
+/// Bytes of a file in one command. libvirt would pass on 4 MiB, but an agent
+/// reads JSON letter by letter, and has to be done in time in any guest.
+pub(super) const CHUNK: usize = 64 << 10;
 /// The longest answer that is looked at: what libvirt passes on.
 const LONGEST_ANSWER: usize = 4 << 20;
 /// What may be shown of what a guest says.

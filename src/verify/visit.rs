@@ -51,7 +51,7 @@ pub enum VisitError {
     /// There is no place in the guest that programs can be started from.
     #[error("nowhere in the guest can a program be put and started")]
     NoPlace {
-        /// What the last of the places said.
+        /// What the first of the places said.
         source: Box<VisitError>,
     },
     /// A program of the guest failed.
@@ -95,12 +95,12 @@ pub fn visit(
     if !missing.is_empty() {
         return Err(VisitError::Forbidden(missing));
     }
-    let mut last = None;
+    let mut first = None;
     for parent in FOLDERS {
         let folder = match make_folder(agent, parent) {
             Ok(folder) => folder,
             Err(error @ VisitError::Program { .. }) => {
-                last = Some(error);
+                first.get_or_insert(error);
                 continue;
             }
             Err(error) => return Err(error),
@@ -119,7 +119,7 @@ pub fn visit(
         match outcome {
             // Perhaps nothing may be started from there, or it is full.
             Err(error @ VisitError::Agent(AgentError::Unasked(_))) => {
-                last = Some(error);
+                first.get_or_insert(error);
             }
             Err(error) => return Err(error),
             Ok(outcome) => {
@@ -134,7 +134,7 @@ pub fn visit(
             }
         }
     }
-    let source = Box::new(last.unwrap_or(VisitError::Altered));
+    let source = Box::new(first.unwrap_or(VisitError::Altered));
     Err(VisitError::NoPlace { source })
 }
 
