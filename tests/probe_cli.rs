@@ -88,6 +88,50 @@ fn two_probes_measure_what_lies_between_them() {
 }
 
 #[test]
+fn where_there_is_no_rdma_the_rest_is_measured() {
+    // Whatever devices this machine has, none is called so.
+    let none = ["--device", "no-such-device", "--format", "json"];
+    let serving = Serving::start();
+    let run = serving.run(&serving.secret, &none);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let report: ProbeReport = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(report.sockets.len(), 3);
+    let why = report.rdma.as_ref().and_then(|rdma| rdma.reason());
+    assert!(why.is_some_and(|why| why.contains("RDMA")), "{why:?}");
+
+    let serving = Serving::start();
+    let asked = [&none[..], &["--only", "rdma"]].concat();
+    let run = serving.run(&serving.secret, &asked);
+    assert_eq!((run.status.code(), run.stdout.len()), (Some(1), 0));
+    let said = text(&run.stderr);
+    assert!(said.contains("measuring over RDMA"), "{said}");
+}
+
+#[test]
+fn sizes_and_verbs_are_those_that_there_are() {
+    for (option, bad) in
+        [("--sizes", "9MiB"), ("--verbs", "atomic"), ("--patterns", "twice")]
+    {
+        let run = probe().args(["run", option, bad]).output().unwrap();
+        assert_eq!(run.status.code(), Some(2), "{option}");
+        assert!(text(&run.stderr).contains("it is ") || option == "--sizes");
+    }
+}
+
+/// The libraries that the program does not start without.
+#[test]
+fn it_needs_no_library_but_those_of_every_system() {
+    let program = env!("CARGO_BIN_EXE_vmtune-probe");
+    let told = Command::new("readelf").args(["-d", program]).output().unwrap();
+    let told = text(&told.stdout);
+    let mut needed = told.lines().filter(|line| line.contains("(NEEDED)"));
+    let every = ["libc.so", "libm.so", "libgcc_s.so", "ld-linux"];
+    let other = needed.find(|line| !every.iter().any(|n| line.contains(n)));
+    assert_eq!(other, None);
+    assert!(told.contains("[libc.so.6]"), "{told}");
+}
+
+#[test]
 fn what_needs_another_probe_says_so() {
     for args in [&["run", "--only", "tcp"][..], &["run", "192.0.2.1"]] {
         let run = probe().args(args).output().unwrap();

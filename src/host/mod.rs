@@ -80,6 +80,7 @@ pub use collect::{collect, hardware};
 pub use consistent::inconsistency;
 pub use kernel::{Generated, generated, next_arguments};
 pub use net::is_representor;
+pub use nic::{rdma_counters, rdma_gids};
 pub use root::{ReadError, Root};
 pub use source::Source;
 pub use steal::stolen;

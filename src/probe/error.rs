@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
+use super::rdma::RdmaError;
 use super::wire::WireError;
 
 /// Why a measurement did not come about.
@@ -76,6 +77,12 @@ pub enum ProbeError {
         /// Why.
         source: io::Error,
     },
+    /// It did not go over RDMA.
+    #[error("measuring over RDMA")]
+    Rdma(#[from] RdmaError),
+    /// It was asked for no measurement.
+    #[error("nothing was to be measured")]
+    Nothing,
     /// No answer came back at all.
     #[error("no message to {peer} was answered")]
     Silence {

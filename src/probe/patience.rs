@@ -1,7 +1,11 @@
 //! How long the other side is waited for.
 
 use std::io;
+use std::net::TcpStream;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// A point in time after which the other side is given up, whatever it does:
 /// one that sends a byte now and then does not move it.
@@ -23,6 +27,13 @@ impl Patience {
         let left = self.until.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
     }
+}
+
+/// Returns whether the other side of a connection has said something that was
+/// not read yet, or has gone.
+pub(super) fn is_heard(talk: &TcpStream) -> bool {
+    let mut waited = [PollFd::new(talk.as_fd(), PollFlags::POLLIN)];
+    poll(&mut waited, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// Returns whether a wait on a socket ended without the other side being at

@@ -15,11 +15,12 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::echo::{answer_tcp, answer_udp};
+use super::rdma::{self, Station, Wish};
 use super::stream::{Window, receive, send};
 use super::thread::{cpu_time, nanoseconds};
 use super::wire::{
-    self, Answer, Ask, Challenge, Nonce, Opening, Proof, Role, Secret, Token,
-    VERSION, Welcome, WireError,
+    self, Answer, Ask, Challenge, Nonce, Opening, Proof, RdmaWish, Role,
+    Secret, Token, VERSION, Welcome, WireError,
 };
 use super::{Patience, ProbeError};
 use crate::model::probe::{CpuCost, Transport};
@@ -79,6 +80,7 @@ pub struct Server {
     listener: TcpListener,
     secret: Secret,
     limits: Limits,
+    station: Station,
     /// The client that is served, and what data connections he may open.
     current: Mutex<Option<Current>>,
     open: AtomicUsize,
@@ -105,7 +107,14 @@ impl Server {
         let listener = TcpListener::bind(at).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let (current, open) = (Mutex::new(None), AtomicUsize::new(0));
-        Ok(Self { listener, secret, limits, current, open })
+        let station = Station::here(Wish::default());
+        Ok(Self { listener, secret, limits, station, current, open })
+    }
+
+    /// Serves RDMA by these devices.
+    #[must_use]
+    pub fn at(self, station: Station) -> Self {
+        Self { station, ..self }
     }
 
     /// Returns where it listens.
@@ -220,12 +229,7 @@ impl Server {
         loop {
             let idle = Patience::of(self.limits.idle);
             let Ok(ask) = wire::read::<Ask>(stream, idle) else { return };
-            let answer = match self.answer(stream, ask, client) {
-                Ok((cost, counted)) => Answer::Done { cost, counted },
-                Err(why) => Answer::Failed { why },
-            };
-            let patience = Patience::of(self.limits.greeting);
-            if wire::write(stream, &answer, patience).is_err() {
+            if self.answer(stream, ask, client).is_err() {
                 return;
             }
         }
@@ -236,8 +240,9 @@ impl Server {
         talk: &mut TcpStream,
         ask: Ask,
         client: IpAddr,
-    ) -> Result<(CpuCost, u64), String> {
-        match ask {
+    ) -> Result<(), WireError> {
+        let done = match ask {
+            Ask::Rdma(wish) => return self.answer_rdma(talk, &wish),
             Ask::Stream {
                 connections,
                 size,
@@ -249,36 +254,76 @@ impl Server {
                     warm_up: Duration::from_millis(warm_up_ms.into()),
                     count: Duration::from_millis(count_ms.into()),
                 };
-                self.check(size, connections, window.warm_up + window.count)?;
-                let streams = self.collect(talk, connections, client)?;
                 let work = if reverse { send } else { receive };
-                let done = work(streams, size, window);
-                let flow = done.map_err(|e| format!("streaming: {e}"))?;
-                Ok((flow.cost, flow.counted))
+                self.check(size, connections, window.warm_up + window.count)
+                    .and_then(|()| self.collect(talk, connections, client))
+                    .and_then(|streams| {
+                        let done = work(streams, size, window);
+                        let flow = done.map_err(|e| format!("streaming: {e}"));
+                        flow.map(|flow| (flow.cost, flow.counted))
+                    })
             }
             Ask::Echo { transport, size, within_ms } => {
                 let within = Duration::from_millis(within_ms.into());
-                self.check(size, 1, within)?;
-                let patience = Patience::of(within);
-                let before = cpu_time();
-                let answered = match transport {
-                    Transport::Tcp => {
-                        let mut streams = self.collect(talk, 1, client)?;
-                        let stream = streams.pop().ok_or("no connection")?;
-                        answer_tcp(stream, size, patience)
-                    }
-                    Transport::Udp => {
-                        let (socket, token) = self.open_udp(talk)?;
-                        answer_udp(&socket, token, patience)
-                    }
-                };
-                let answered =
-                    answered.map_err(|e| format!("answering: {e}"))?;
-                let used = cpu_time().saturating_sub(before);
-                let bytes = answered.saturating_mul(size.into());
-                let cost = CpuCost { bytes, cpu_ns: nanoseconds(used) };
-                Ok((cost, 0))
+                self.check(size, 1, within).and_then(|()| {
+                    self.echo(talk, client, transport, size, within)
+                })
             }
+        };
+        let answer = match done {
+            Ok((cost, counted)) => Answer::Done { cost, counted },
+            Err(why) => Answer::Failed { why },
+        };
+        self.say(talk, &answer)
+    }
+
+    /// Answers messages, and returns what that cost.
+    fn echo(
+        &self,
+        talk: &mut TcpStream,
+        client: IpAddr,
+        transport: Transport,
+        size: u32,
+        within: Duration,
+    ) -> Result<(CpuCost, u64), String> {
+        let patience = Patience::of(within);
+        let before = cpu_time();
+        let answered = match transport {
+            Transport::Tcp => {
+                let mut streams = self.collect(talk, 1, client)?;
+                let stream = streams.pop().ok_or("no connection")?;
+                answer_tcp(stream, size, patience)
+            }
+            Transport::Udp => {
+                let (socket, token) = self.open_udp(talk)?;
+                answer_udp(&socket, token, patience)
+            }
+        };
+        let answered = answered.map_err(|e| format!("answering: {e}"))?;
+        let used = cpu_time().saturating_sub(before);
+        let bytes = answered.saturating_mul(size.into());
+        Ok((CpuCost { bytes, cpu_ns: nanoseconds(used) }, 0))
+    }
+
+    fn say(
+        &self,
+        stream: &mut TcpStream,
+        answer: &Answer,
+    ) -> Result<(), WireError> {
+        wire::write(stream, answer, Patience::of(self.limits.greeting))
+    }
+
+    fn answer_rdma(
+        &self,
+        stream: &mut TcpStream,
+        wish: &RdmaWish,
+    ) -> Result<(), WireError> {
+        match self.check(wish.size, 1, rdma::takes(wish)) {
+            Ok(()) => {
+                let word = self.limits.greeting;
+                rdma::answer(&self.station, stream, wish, word)
+            }
+            Err(why) => self.say(stream, &Answer::Failed { why }),
         }
     }
 

@@ -15,7 +15,7 @@ use super::{Histogram, Patience, ProbeError};
 use crate::model::probe::{CpuCost, Echo, Median, Stream, Transport};
 
 /// How long one step of talk may take.
-const TALK: Duration = Duration::from_secs(10);
+pub(super) const TALK: Duration = Duration::from_secs(10);
 
 /// A connection to a probe that serves, both sides having proved themselves.
 #[derive(Debug)]
@@ -197,7 +197,7 @@ impl Session {
         match self.hear(TALK)? {
             Answer::Ready { token, port } => Ok((token, port)),
             Answer::Failed { why } => Err(self.peer_says(&why)),
-            Answer::Done { .. } => Err(self.peer_says("it was done at once")),
+            _ => Err(self.peer_says("it did not get ready")),
         }
     }
 
@@ -206,7 +206,7 @@ impl Session {
         match self.hear(within)? {
             Answer::Done { cost, counted } => Ok((cost, counted)),
             Answer::Failed { why } => Err(self.peer_says(&why)),
-            Answer::Ready { .. } => Err(self.peer_says("it began again")),
+            _ => Err(self.peer_says("it did not say what it saw")),
         }
     }
 
@@ -231,12 +231,20 @@ impl Session {
         Ok(socket)
     }
 
-    fn say<T: serde::Serialize>(&mut self, what: &T) -> Result<(), ProbeError> {
+    /// Returns the connection for talk.
+    pub(super) const fn talk(&self) -> &TcpStream {
+        &self.talk
+    }
+
+    pub(super) fn say<T: serde::Serialize>(
+        &mut self,
+        what: &T,
+    ) -> Result<(), ProbeError> {
         let said = wire::write(&mut self.talk, what, Patience::of(TALK));
         said.map_err(|source| self.wire(source))
     }
 
-    fn hear<T: serde::de::DeserializeOwned>(
+    pub(super) fn hear<T: serde::de::DeserializeOwned>(
         &mut self,
         within: Duration,
     ) -> Result<T, ProbeError> {
@@ -249,7 +257,7 @@ impl Session {
     }
 
     /// Keeps of what the other side says what can be printed.
-    fn peer_says(&self, why: &str) -> ProbeError {
+    pub(super) fn peer_says(&self, why: &str) -> ProbeError {
         const MOST: usize = 300;
         let plain = |c: char| if c.is_control() { ' ' } else { c };
         let why = why.chars().take(MOST).map(plain).collect();
@@ -264,6 +272,6 @@ pub(super) fn drawn<T>(drawn: Result<T, SecretError>) -> Result<T, ProbeError> {
     })
 }
 
-fn milliseconds(span: Duration) -> u32 {
+pub(super) fn milliseconds(span: Duration) -> u32 {
     u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
 }

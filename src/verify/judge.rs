@@ -212,7 +212,13 @@ mod tests {
         let cpus = vec![cpu(0, 1, 0, 0), cpu(1, lost_ms, stolen_ms, preempted)];
         let jitter = Some(Jitter { gap_from_ns: 1000, cpus });
         let version = "1".to_owned();
-        ProbeReport { schema_version: 1, version, jitter, sockets: Vec::new() }
+        ProbeReport {
+            schema_version: 1,
+            version,
+            jitter,
+            sockets: Vec::new(),
+            rdma: None,
+        }
     }
 
     fn says(placement: Option<&VmPlacement>, report: ProbeReport) -> String {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use super::rdma::{DeviceArgs, RdmaArgs};
 use crate::base::CpuSet;
 use crate::cli::args::{STYLES, TextOrJson, When};
 use crate::cli::time;
@@ -27,8 +28,9 @@ Examples:
   vmtune-probe run                     what the CPUs of this machine lose
   vmtune-probe serve                   answer a probe; prints the secret
   VMTUNE_PROBE_SECRET=... \\
-    vmtune-probe run 192.0.2.7         the same, and TCP and UDP to there
+    vmtune-probe run 192.0.2.7         the same, and TCP, UDP, RDMA to there
   vmtune-probe run --only jitter --cpus 2-5 --seconds 60
+  vmtune-probe run 192.0.2.7 --only rdma --sizes sweep
 
 Exit codes:
   0  done      1  error      2  wrong usage"
@@ -85,6 +87,12 @@ pub(super) struct RunArgs {
     /// How many TCP connections carry the stream
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) connections: u32,
+    /// Which RDMA device.
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    /// What to measure over RDMA.
+    #[command(flatten)]
+    pub(super) rdma: RdmaArgs,
     /// A file that holds the secret; VMTUNE_PROBE_SECRET may hold it instead
     #[arg(long, value_name = "FILE")]
     pub(super) secret_file: Option<PathBuf>,
@@ -104,6 +112,8 @@ pub(super) enum Part {
     Tcp,
     /// Round trips over UDP
     Udp,
+    /// Write, read and send over RDMA
+    Rdma,
 }
 
 /// Options of `serve`.
@@ -122,6 +132,9 @@ pub(super) struct ServeArgs {
     /// End when nobody came for so long: 90s, 5m
     #[arg(long, value_name = "TIME", value_parser = time::span)]
     pub(super) idle: Option<Duration>,
+    /// Which RDMA device.
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
     /// A file that holds the secret; VMTUNE_PROBE_SECRET may hold it instead.
     /// One is drawn and printed otherwise
     #[arg(long, value_name = "FILE")]

@@ -1,6 +1,7 @@
 //! `vmtune-probe`: measures, and says what it measured.
 
 mod args;
+mod rdma;
 pub(crate) mod report;
 mod run;
 mod secret;

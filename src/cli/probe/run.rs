@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::args::{PORT, Part, RunArgs};
-use super::{report, secret};
+use super::{rdma, report, secret};
 use crate::cli::args::TextOrJson;
 use crate::cli::exit::{CliError, Done};
 use crate::cli::screen::Screen;
 use crate::host::Root;
-use crate::model::probe::{ProbeReport, SocketRun, Transport};
+use crate::model::Fact;
+use crate::model::probe::{ProbeReport, Rdma, SocketRun, Transport};
 use crate::probe::{EchoAsk, ProbeError, Session, StreamAsk, jitter};
 
 /// How long the other side has to answer the first time.
@@ -38,6 +39,7 @@ pub(super) fn run(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         jitter: None,
         sockets: Vec::new(),
+        rdma: None,
     };
     for part in parts {
         let echo = |transport| EchoAsk {
@@ -55,6 +57,10 @@ pub(super) fn run(
                 continue;
             }
             (_, None) => continue,
+            (Part::Rdma, Some(session)) => {
+                found.rdma = Some(over_rdma(args, session)?);
+                continue;
+            }
             (Part::Tcp, Some(session)) => {
                 session.echo(&echo(Transport::Tcp)).map(SocketRun::Echo)
             }
@@ -86,9 +92,26 @@ pub(super) fn run(
     Ok(Done::Done)
 }
 
+/// Measures over RDMA. Who has asked for nothing in particular is told why
+/// there is none, and the rest is done.
+fn over_rdma(
+    args: &RunArgs,
+    session: &mut Session,
+) -> Result<Fact<Rdma>, CliError> {
+    match rdma::measure(args, session) {
+        Ok(found) => Ok(Fact::known(found, "verbs")),
+        Err(error @ (ProbeError::Rdma(_) | ProbeError::Peer { .. }))
+            if args.only.is_empty() =>
+        {
+            Ok(Fact::unknown(format!("{:#}", anyhow::Error::new(error))))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
 /// Returns what is to be measured, in order.
 fn parts(args: &RunArgs) -> Result<Vec<Part>, CliError> {
-    let all = [Part::Jitter, Part::Tcp, Part::Udp, Part::Stream];
+    let all = [Part::Jitter, Part::Tcp, Part::Udp, Part::Stream, Part::Rdma];
     let mut parts = all.to_vec();
     if !args.only.is_empty() {
         parts.retain(|part| args.only.contains(part));
@@ -145,6 +168,7 @@ fn tell(part: Part, seconds: u32, screen: &mut Screen) {
         Part::Tcp => "round trips over TCP",
         Part::Udp => "round trips over UDP",
         Part::Stream => "a stream over TCP",
+        Part::Rdma => "RDMA, each verb and pattern",
     };
     screen.say(&format!("measuring {what}, {seconds} s"));
 }

@@ -26,7 +26,8 @@ pub(super) fn run(
         None => Secret::draw().context("drawing a secret")?,
     };
     let server = Server::bind(args.listen, secret.clone(), Limits::default())
-        .map_err(anyhow::Error::new)?;
+        .map_err(anyhow::Error::new)?
+        .at(args.device.station());
     let at = server.local_addr().context("asking where it listens")?;
     if given.is_none() {
         // It is what this command was started for, so it goes where programs

@@ -11,6 +11,7 @@ mod rdma;
 use std::collections::BTreeMap;
 
 pub(super) use ovs::settings as ovs_settings;
+pub use rdma::{counters as rdma_counters, gids as rdma_gids};
 
 use super::{Root, pci};
 use crate::base::{InterfaceName, MacAddress, PciAddress, SwitchId};

@@ -32,14 +32,40 @@ pub(super) fn ports(root: &Root, device: &str) -> Vec<RdmaPort> {
                 ),
                 Fact::Unknown { unknown } => Fact::unknown(unknown),
             },
-            gids: gids(root, &at),
+            gids: gids(root, device, port),
         }
     };
     numbers.into_iter().map(port).collect()
 }
 
-/// Reads the addresses that are taken.
-fn gids(root: &Root, port: &str) -> Fact<Vec<Gid>> {
+/// Reads what the port of an RDMA device has counted since it was made: the
+/// kernel's names, of `counters` and `hw_counters`.
+#[must_use]
+pub fn counters(
+    root: &Root,
+    device: &str,
+    port: u32,
+) -> Fact<BTreeMap<String, u64>> {
+    let at = format!("{INFINIBAND}/{device}/ports/{port}");
+    let mut found = BTreeMap::new();
+    for folder in ["counters", "hw_counters"].map(|n| format!("{at}/{n}")) {
+        for name in root.list(&folder).unwrap_or_default() {
+            // Some can be set and not read, or are no numbers.
+            let text = root.read(&format!("{folder}/{name}"));
+            let count = text.ok().and_then(|text| text.trim().parse().ok());
+            found.extend(count.map(|count| (name, count)));
+        }
+    }
+    match found.is_empty() {
+        true => Fact::unknown(format!("/{at} has no counters")),
+        false => Fact::known(found, format!("/{at}")),
+    }
+}
+
+/// Reads the addresses of an RDMA device's port that are taken.
+#[must_use]
+pub fn gids(root: &Root, device: &str, port: u32) -> Fact<Vec<Gid>> {
+    let port = format!("{INFINIBAND}/{device}/ports/{port}");
     let folder = format!("{port}/gids");
     let names = match root.list(&folder) {
         Ok(names) => names,
@@ -100,7 +126,54 @@ fn mtus_of(text: &str) -> Option<BTreeMap<u32, u32>> {
 
 #[cfg(test)]
 mod tests {
-    use super::mtus_of;
+    use super::*;
+
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let at = dir.path().join(INFINIBAND).join(name);
+            std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+            std::fs::write(at, text).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn counters_are_those_that_are_numbers() {
+        let dir = tree(&[
+            ("rxe0/ports/1/counters/port_xmit_data", "12\n"),
+            ("rxe0/ports/1/hw_counters/rcvd_pkts", "7\n"),
+            ("rxe0/ports/1/hw_counters/lifespan", "off\n"),
+            ("rxe0/ports/2/state", "4: ACTIVE\n"),
+        ]);
+        let root = Root::tree(dir.path());
+        let found = counters(&root, "rxe0", 1).value().cloned().unwrap();
+        let expected = [("port_xmit_data", 12), ("rcvd_pkts", 7)];
+        let expected = expected.map(|(name, n)| (name.to_owned(), n));
+        assert_eq!(found, BTreeMap::from(expected));
+        let none = counters(&root, "rxe0", 2);
+        let why = "/sys/class/infiniband/rxe0/ports/2 has no counters";
+        assert_eq!(none.reason(), Some(why));
+    }
+
+    #[test]
+    fn empty_places_of_the_table_are_no_addresses() {
+        let gids = "rxe0/ports/1/gids";
+        let kinds = "rxe0/ports/1/gid_attrs/types";
+        let local = "fe80:0000:0000:0000:0a00:27ff:fe00:0001";
+        let dir = tree(&[
+            (&format!("{gids}/0"), local),
+            (&format!("{gids}/1"), "0000:0000:0000:0000:0000:0000:0000:0000"),
+            (&format!("{gids}/10"), "0000:0000:0000:0000:0000:ffff:0a09:0001"),
+            (&format!("{kinds}/10"), "RoCE v2\n"),
+        ]);
+        let found = super::gids(&Root::tree(dir.path()), "rxe0", 1);
+        let found = found.value().unwrap();
+        let indexes: Vec<u32> = found.iter().map(|gid| gid.index).collect();
+        assert_eq!(indexes, [0, 10]);
+        assert!(found[1].kind.is(&"RoCE v2".to_owned()));
+        assert_eq!(found[0].kind.value(), None);
+    }
 
     #[test]
     fn each_port_has_its_mtu() {

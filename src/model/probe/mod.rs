@@ -2,13 +2,17 @@
 
 mod distribution;
 mod jitter;
+mod rdma;
 mod sockets;
 
 use serde::{Deserialize, Serialize};
 
 pub use distribution::{Bucket, Distribution, Median, Percentile};
 pub use jitter::{CpuJitter, Jitter};
+pub use rdma::{Pattern, Rdma, RdmaEnd, RdmaFound, RdmaRun, RdmaTuning, Verb};
 pub use sockets::{CpuCost, Echo, SocketRun, Stream, Transport};
+
+use super::Fact;
 
 /// All that one run of the probe found.
 #[derive(
@@ -26,6 +30,9 @@ pub struct ProbeReport {
     /// What ordinary sockets carry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sockets: Vec<SocketRun>,
+    /// What RDMA carries, or why it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rdma: Option<Fact<Rdma>>,
 }
 
 impl ProbeReport {

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Nonce;
+use super::rdma::{Offer, RdmaSeen, RdmaWish};
 use crate::model::probe::{CpuCost, Transport};
 
 /// The version of the protocol. Two sides of different versions part with an
 /// error that names both.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a connection is for: the first that a client says on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +98,8 @@ pub enum Ask {
         /// At most how long, in milliseconds.
         within_ms: u32,
     },
+    /// To connect over RDMA, and to do its part of a measurement.
+    Rdma(Box<RdmaWish>),
 }
 
 /// What the server says to that.
@@ -117,6 +120,10 @@ pub enum Answer {
         /// Bytes that arrived while it counted; of a server that received.
         counted: u64,
     },
+    /// It has connected over RDMA, from here.
+    Linked(Box<Offer>),
+    /// A measurement over RDMA is over.
+    Seen(RdmaSeen),
     /// It could not do that.
     Failed {
         /// Why.

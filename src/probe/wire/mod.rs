@@ -12,10 +12,12 @@
 
 mod frame;
 mod message;
+mod rdma;
 mod secret;
 
 pub use frame::{MAX_FRAME, WireError, read, write};
 pub use message::{
     Answer, Ask, Challenge, Opening, Proof, Token, VERSION, Welcome,
 };
+pub use rdma::{Offer, RdmaSeen, RdmaWish, Word};
 pub use secret::{Nonce, Role, Secret, SecretError};

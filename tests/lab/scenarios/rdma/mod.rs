@@ -1,8 +1,10 @@
 //! RDMA between two devices of one host: what vmtune says of them against
-//! rdma, verbs and the kernel, and that perftest moves data between them.
+//! rdma, verbs and the kernel, and that perftest and vmtune-probe move data
+//! between them.
 
 mod facts;
 mod moved;
+mod probe;
 
 use std::net::Ipv4Addr;
 
@@ -18,7 +20,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     about: "RDMA devices are told as they are, and move data",
     shapes: &["epyc-2s-4n", "small-vf"],
     alone: false,
-    patience: 240,
+    patience: 420,
     faults: &[
         Fault {
             name: "swapped",
@@ -29,6 +31,11 @@ pub(crate) const SCENARIO: Scenario = Scenario {
             name: "looped",
             shape: "small-vf",
             found_by: "each message of ib_write_bw went through",
+        },
+        Fault {
+            name: "unsent",
+            shape: "small-vf",
+            found_by: "the probe has chosen the address of rxe-a",
         },
     ],
     run,
@@ -66,6 +73,7 @@ fn run(lab: &Lab) -> Result<()> {
     lab.keep_json("sysfs.json", &facts::sysfs()?)?;
     test(lab, "ib_write_bw", 18515)?;
     test(lab, "ib_send_lat", 18516)?;
+    probe::run(lab)?;
     remove(lab)?;
     lab.ip("uncable", &["link", "delete", on_a])?;
     Ok(())
@@ -134,5 +142,5 @@ fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
         0.0 < least && least <= typical && typical <= most && mean <= most,
         || format!("{times:?}"),
     );
-    Ok(())
+    probe::judge(results, judge)
 }

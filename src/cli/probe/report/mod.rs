@@ -1,5 +1,9 @@
 //! What was measured, for people.
 
+mod rdma;
+mod units;
+
+use self::units::{bits, dash, share, time};
 use crate::cli::report::{BAD, BOLD, FAINT, GOOD, PLAIN, Page, Span, WARN};
 use crate::model::probe::{
     CpuCost, CpuJitter, Distribution, Echo, Jitter, ProbeReport, SocketRun,
@@ -19,16 +23,19 @@ pub(crate) fn report(page: &mut Page, found: &ProbeReport) {
     if let Some(jitter) = &found.jitter {
         cpus(page, jitter);
     }
-    if found.sockets.is_empty() {
-        return;
+    if !found.sockets.is_empty() {
+        page.gap();
+        page.line(&[(BOLD, "sockets".to_owned())]);
     }
-    page.gap();
-    page.line(&[(BOLD, "sockets".to_owned())]);
     for run in &found.sockets {
         match run {
             SocketRun::Echo(echo) => round_trips(page, echo),
             SocketRun::Stream(stream) => through(page, stream),
         }
+    }
+    if let Some(rdma) = &found.rdma {
+        page.gap();
+        rdma::report(page, rdma);
     }
 }
 
@@ -139,50 +146,6 @@ fn percentile(times: &Distribution, of_100_000: u32) -> u64 {
     found.map_or(times.most_ns, |one| one.ns)
 }
 
-fn dash() -> String {
-    "–".to_owned()
-}
-
-/// Spells a time with three digits: `1.23 µs`.
-fn time(ns: u64) -> String {
-    const UNITS: [(&str, u64); 4] =
-        [("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000), ("ns", 1)];
-    scaled(ns, &UNITS, " ")
-}
-
-/// Spells bytes a second as bits a second, as wires are counted.
-fn bits(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [
-        ("Gbit/s", 1_000_000_000),
-        ("Mbit/s", 1_000_000),
-        ("kbit/s", 1_000),
-        ("bit/s", 1),
-    ];
-    scaled(bytes.saturating_mul(8), &UNITS, " ")
-}
-
-/// Spells parts of a million as per cent, and few of them as what they are.
-fn share(ppm: u64) -> String {
-    if ppm < 1_000 {
-        return format!("{ppm} ppm");
-    }
-    scaled(ppm, &[("%", 10_000)], " ")
-}
-
-fn scaled(value: u64, units: &[(&str, u64)], apart: &str) -> String {
-    let unit = units.iter().find(|(_, of)| value >= *of).or(units.last());
-    let Some((unit, of)) = unit else { return value.to_string() };
-    if *of == 1 {
-        return format!("{value}{apart}{unit}");
-    }
-    let (whole, rest) = (value / of, value % of);
-    match whole {
-        100.. => format!("{whole}{apart}{unit}"),
-        10.. => format!("{whole}.{}{apart}{unit}", rest * 10 / of),
-        _ => format!("{whole}.{:02}{apart}{unit}", rest * 100 / of),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +213,7 @@ mod tests {
                     receiver: CpuCost::default(),
                 }),
             ],
+            rdma: None,
         };
         let show = |found: &ProbeReport| {
             let mut page = Page::new(80);
