@@ -10,9 +10,9 @@ use super::{
     AFTER_BOOT, Edit, Evaluate, Group, HostContext, Rule, Verdict, filled,
 };
 use crate::base::PciAddress;
-use crate::model::Target;
 use crate::model::domain::Domain;
 use crate::model::policy::Level;
+use crate::model::{NicSetting, Target};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -53,9 +53,6 @@ pub const RULE: Rule = Rule {
 const SERVICE: &str = include_str!("../../templates/host/nic.service");
 const VALUES: &str = include_str!("../../templates/host/nic-values.conf");
 const WANTS: &str = include_str!("../../templates/host/wants.conf");
-
-/// Where functions are bound to their drivers.
-const PROBE: &str = "/sys/bus/pci/drivers_probe";
 
 fn evaluate(cx: &HostContext<'_>) -> Verdict {
     if cx.policy.nic.functions.is_empty() {
@@ -183,7 +180,8 @@ fn edits(cards: &[Card<'_>], count: u16) -> Vec<Edit> {
             continue;
         }
         hold.push(format!("{autoprobe} 0"));
-        make.push(format!("w {folder}/sriov_numvfs - - - - {count}"));
+        let function = card.nic.function;
+        make.push(NicSetting::Functions { function, count }.to_string());
         let links = (0..count).map(|n| format!(" {folder}/virtfn{n}"));
         wait.push(format!(
             "udevadm wait --timeout=120 --initialized=false{}",
@@ -193,8 +191,10 @@ fn edits(cards: &[Card<'_>], count: u16) -> Vec<Edit> {
         let name = &card.uplink.interface;
         wake.push(format!("ip link set dev {name} up"));
         let addresses = nic::addresses(card, count).unwrap_or_default();
-        let each = addresses.iter();
-        probe.extend(each.map(|one| format!("w+ {PROBE} - - - - {one}")));
+        let driver = |one: &PciAddress| {
+            NicSetting::Driver { function: *one }.to_string()
+        };
+        probe.extend(addresses.iter().map(driver));
     }
     hold.extend(make);
     release.extend(probe);

@@ -83,13 +83,16 @@ fn an_answer_without_a_form_is_none() {
 /// In a bond both ports have the address of one.
 #[test]
 fn a_bond_does_not_hide_the_cards_own_address() {
-    let facts = changed(|machine| {
+    let bond = |machine: &Machine| {
         let bond = "sys/devices/virtual/net/bond1";
         machine.file(&format!("{bond}/bonding/mode"), "802.3ad 4");
         machine.file(&format!("{bond}/mtu"), 9000);
         machine.link("sys/class/net/bond1", bond);
         fs::remove_file(machine.dir.join(PORT).join("master")).unwrap();
         machine.link(&format!("{PORT}/master"), bond);
+    };
+    let facts = changed(|machine| {
+        bond(machine);
         machine.file(
             "programs/ip -json -details link show dev enp129s0f0np0",
             r#"[{"address":"02:00:00:00:00:01",
@@ -101,6 +104,32 @@ fn a_bond_does_not_hide_the_cards_own_address() {
     assert_eq!(id.to_string(), "3264160003bd70c4");
     let master = uplink.master.value().unwrap().as_ref().unwrap();
     assert_eq!(master.kind, MasterKind::Bond("802.3ad".to_owned()));
+    let partner = |mac| {
+        let facts = changed(|machine| {
+            bond(machine);
+            let folder = "sys/devices/virtual/net/bond1/bonding";
+            machine.file(&format!("{folder}/ad_partner_mac"), mac);
+        });
+        let master = self::uplink(&facts).master.value().unwrap().clone();
+        master.unwrap().partner.value().copied()
+    };
+    let mac = "02:00:00:00:00:09";
+    assert_eq!(partner(mac), Some(Some(mac.parse().unwrap())));
+    assert_eq!(partner("00:00:00:00:00:00"), Some(None), "nobody answers");
+    assert_eq!(partner(""), None, "only root is told");
+}
+
+#[test]
+fn the_card_tells_whether_it_has_taken_over_a_bond() {
+    for (state, lag) in
+        [("active", Some(true)), ("disabled", Some(false)), ("?", None)]
+    {
+        let facts = changed(|machine| {
+            let folder = "sys/kernel/debug/mlx5/0000:81:00.0/lag";
+            machine.file(&format!("{folder}/state"), state);
+        });
+        assert_eq!(card(&facts).lag.value().copied(), lag, "{state}");
+    }
 }
 
 /// Before iproute2 5.1 the address of a function had another name.

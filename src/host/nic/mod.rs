@@ -50,6 +50,7 @@ pub(super) fn read(
                         "it has no virtual functions, and so no switch",
                     ),
                 },
+                lag: lag(root, address),
                 firmware: match &uplink {
                     Fact::Known { value, .. } => {
                         firmware(root, &value.interface)
@@ -173,6 +174,17 @@ fn eswitch(root: &Root, address: PciAddress) -> Fact<EswitchMode> {
         },
         Err(why) => Fact::unknown(why),
     }
+}
+
+/// Reads whether the card has taken over the bond of its ports, as mlx5_core
+/// tells it.
+fn lag(root: &Root, address: PciAddress) -> Fact<bool> {
+    let path = format!("sys/kernel/debug/mlx5/{address}/lag/state");
+    root.fact(&path, |text| match text {
+        "active" => Some(true),
+        "disabled" => Some(false),
+        _ => None,
+    })
 }
 
 fn firmware(root: &Root, interface: &InterfaceName) -> Fact<String> {

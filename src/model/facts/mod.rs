@@ -7,6 +7,7 @@ mod hypervisor;
 mod interrupt;
 mod kernel;
 mod memory;
+mod network;
 mod nic;
 mod pci;
 mod services;
@@ -26,6 +27,7 @@ pub use kernel::{
     IommuGroup, KernelFacts,
 };
 pub use memory::{HugepagePool, MemoryFacts, Zone};
+pub use network::Network;
 pub use nic::{
     EswitchMode, Gid, Identity, Master, MasterKind, Nic, PcieLink, RdmaPort,
     Representor, Rings, Uplink,

@@ -175,12 +175,6 @@ pub(super) fn lacks(cx: &HostContext<'_>, program: &str) -> Option<Verdict> {
     (!there).then(|| Verdict::Advise(vec![text]))
 }
 
-/// Returns whether two functions are ports of one card.
-pub(super) fn is_one_card(one: PciAddress, other: PciAddress) -> bool {
-    let card = |at: PciAddress| (at.segment(), at.bus(), at.slot());
-    card(one) == card(other)
-}
-
 fn is_called(nic: &Nic, name: &NicName) -> bool {
     match name {
         NicName::Address(address) => nic.function == *address,
