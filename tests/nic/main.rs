@@ -4,9 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a skipped test says what it lacks")]
 
+mod boot;
 mod card;
 mod guide;
+#[allow(dead_code, reason = "another test crate uses the rest")]
+#[path = "../hosts/machine.rs"]
+mod machine;
 mod order;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;
