@@ -35,7 +35,7 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     if cx.policy.nic.mode != Some(EswitchMode::Switchdev) {
         return Verdict::NotApplicable("the policy asks for no switch");
     }
-    let Ok(cards) = nic::cards(cx) else {
+    let Ok(cards) = nic::cards(cx.facts, cx.policy) else {
         return Verdict::NotApplicable(nic::ELSEWHERE);
     };
     if !cards.iter().any(|card| card.nic.is_at_open_vswitch()) {

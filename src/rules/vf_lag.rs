@@ -38,7 +38,7 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     if cx.policy.nic.mode != Some(EswitchMode::Switchdev) {
         return Verdict::NotApplicable("the policy asks for no switch");
     }
-    let Ok(cards) = nic::cards(cx) else {
+    let Ok(cards) = nic::cards(cx.facts, cx.policy) else {
         return Verdict::NotApplicable(nic::ELSEWHERE);
     };
     let mut advice = Vec::new();

@@ -15,6 +15,7 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;
+mod to_come;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use std::path::Path;
 use support::vms::{Vm, subject};
 use vmtune::host::{self, Source};
 use vmtune::model::facts::Facts;
+use vmtune::model::policy::Policy;
 use vmtune::model::{Plan, Target};
 use vmtune::planner::{Inputs, plan};
 use vmtune::rules::RULES;
@@ -48,11 +50,16 @@ fn host() -> Facts {
     host::collect(&Source::detect(&path).unwrap()).unwrap()
 }
 
-/// Plans a small VM on a host, with this `[nic]`.
-fn planned(facts: &Facts, nic: &str) -> Plan {
+/// Reads a policy with this `[nic]`.
+fn policy(nic: &str) -> Policy {
     let ids: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
     let text = format!("[nic]\n{nic}\n");
-    let policy = vmtune::policy::read(&text, "nic.toml", &ids).unwrap();
+    vmtune::policy::read(&text, "nic.toml", &ids).unwrap()
+}
+
+/// Plans a small VM on a host, with this `[nic]`.
+fn planned(facts: &Facts, nic: &str) -> Plan {
+    let policy = policy(nic);
     let inputs = Inputs {
         facts,
         policy: &policy,

@@ -37,7 +37,7 @@ pub use services::{Claim, ServiceFacts};
 pub use topology::{Cache, Core, CpuKind, Die, Node, Package, Topology};
 
 use super::Fact;
-use crate::base::HostPath;
+use crate::base::{HostPath, PciAddress};
 
 /// All that was read of one host. The same host read twice gives the same
 /// facts, unless the host changed.
@@ -96,4 +96,15 @@ pub struct Facts {
 impl Facts {
     /// The version of the facts' form that this program reads and writes.
     pub const SCHEMA_VERSION: u32 = 1;
+
+    /// Returns whether a virtual function is not there yet. A plan that makes
+    /// functions counts on them before their card has them.
+    #[must_use]
+    pub fn is_to_come(&self, function: PciAddress) -> bool {
+        let all = self.pci.value().map_or(&[][..], Vec::as_slice);
+        let at = |address| all.iter().find(|f| f.address == address);
+        let card = at(function).and_then(|own| own.physfn).and_then(at);
+        let has = card.and_then(|card| card.sriov.as_ref());
+        has.is_some_and(|sriov| !sriov.virtfns.contains(&function))
+    }
 }
