@@ -67,6 +67,7 @@ pub mod rdma_limits;
 pub mod rdma_memlock;
 pub mod ring_buffers;
 pub mod roce_qos;
+pub mod sriov_firmware;
 pub mod sriov_vfs;
 pub mod transparent_hugepages;
 pub mod vcpu_pin;
@@ -552,6 +553,7 @@ pub const RULES: &[&Rule] = &[
     &rdma_memlock::RULE,
     &rdma_limits::RULE,
     &vhost_zerocopy::RULE,
+    &sriov_firmware::RULE,
     &sriov_vfs::RULE,
     &eswitch_mode::RULE,
     &mtu::RULE,

@@ -141,8 +141,8 @@ fn admit<'a>(
         let function = card.nic.function;
         let Some(sriov) = card.sriov else {
             wrong.push(format!(
-                "{function} can have no virtual functions: switch SR-IOV on \
-                 in the firmware of the machine and of the card"
+                "{function} can have no virtual functions; sriov-firmware says \
+                 what to switch on"
             ));
             continue;
         };
@@ -154,9 +154,8 @@ fn admit<'a>(
         if u32::from(count) > *total {
             wrong.push(format!(
                 "{function} can have {total} virtual functions and [nic] \
-                 wants {count}: on a ConnectX card raise NUM_OF_VFS by \
-                 mlxconfig -d {function} set SRIOV_EN=1 NUM_OF_VFS={count}, \
-                 and switch the machine off and on"
+                 wants {count}: ask for fewer, or raise what the card allows \
+                 (sriov-firmware)"
             ));
             continue;
         }
@@ -363,7 +362,7 @@ mod tests {
         for (policy, said) in [
             ("functions = ['0000:99:00.0']\ncount = 1", "[nic] names 0000:99"),
             ("functions = ['eth7']\ncount = 1", "it has 0000:81:00.0 (enp1"),
-            ("functions = ['0000:81:00.0']\ncount = 9", "NUM_OF_VFS=9"),
+            ("functions = ['0000:81:00.0']\ncount = 9", "(sriov-firmware)"),
         ] {
             let case = case(policy);
             assert_eq!(case.edits(&RULE), [""; 0], "{policy}");

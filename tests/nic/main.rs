@@ -30,7 +30,7 @@ use vmtune::planner::{Inputs, plan};
 use vmtune::rules::RULES;
 
 /// The rules about network cards.
-const RULES_OF_CARDS: [&str; 10] = [
+const RULES_OF_CARDS: [&str; 11] = [
     "eswitch-mode",
     "mtu",
     "ovs-offload",
@@ -38,6 +38,7 @@ const RULES_OF_CARDS: [&str; 10] = [
     "pcie-mrrs",
     "ring-buffers",
     "roce-qos",
+    "sriov-firmware",
     "sriov-vfs",
     "vf-identity",
     "vf-lag",

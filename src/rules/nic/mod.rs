@@ -171,7 +171,8 @@ pub(super) fn lacks(cx: &HostContext<'_>, program: &str) -> Option<Verdict> {
     (!there).then(|| Verdict::Advise(vec![text]))
 }
 
-fn is_called(nic: &Nic, name: &NicName) -> bool {
+/// Returns whether a card is called so.
+pub(super) fn is_called(nic: &Nic, name: &NicName) -> bool {
     match name {
         NicName::Address(address) => nic.function == *address,
         NicName::Interface(name) => {
