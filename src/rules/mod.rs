@@ -65,6 +65,7 @@ pub mod pcie_mrrs;
 pub mod perf_sampling;
 pub mod rdma_limits;
 pub mod rdma_memlock;
+pub mod representors;
 pub mod ring_buffers;
 pub mod roce_qos;
 pub mod sriov_firmware;
@@ -557,6 +558,7 @@ pub const RULES: &[&Rule] = &[
     &sriov_vfs::RULE,
     &eswitch_mode::RULE,
     &mtu::RULE,
+    &representors::RULE,
     &vf_identity::RULE,
     &vf_lag::RULE,
     &ovs_offload::RULE,

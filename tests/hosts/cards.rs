@@ -149,3 +149,61 @@ fn older_answers_are_understood() {
     assert_eq!(one.mac.to_string(), "c4:70:ff:ff:ff:e0");
     assert_eq!((one.vlan, one.trust), (Some(7), None));
 }
+
+#[test]
+fn bridges_are_the_kernels_or_of_open_vswitch() {
+    use vmtune::model::facts::BridgeKind;
+    let answer = |text: &str| {
+        let facts = changed(|machine| {
+            let question = "programs/ovs-vsctl --timeout=4 list-br";
+            machine.file(question, text);
+        });
+        facts.bridges.value().cloned()
+    };
+    let all = answer("vmbr1\nbr-int").unwrap();
+    let all: Vec<_> = all.iter().map(|(n, k)| (n.to_string(), *k)).collect();
+    let of_ovs = |name: &str| (name.to_owned(), BridgeKind::OpenVswitch);
+    let kernels = ("vmbr0".to_owned(), BridgeKind::Kernel);
+    assert_eq!(all, [of_ovs("br-int"), kernels, of_ovs("vmbr1")]);
+    for hostile in ["vmbr1; reboot", "-f", "a b", "../x"] {
+        assert_eq!(answer(hostile), None, "{hostile}");
+    }
+}
+
+#[test]
+fn what_configures_the_network_is_told_by_what_it_leaves() {
+    use vmtune::model::facts::NetworkConfigurator as By;
+    let found = |change: &dyn Fn(&Machine)| {
+        let facts = changed(|machine| {
+            fs::remove_file(machine.dir.join("etc/network/interfaces"))
+                .unwrap();
+            change(machine);
+        });
+        facts.services.network.value().unwrap().clone()
+    };
+    assert_eq!(found(&|_| {}), []);
+    let networkd = |machine: &Machine| {
+        machine.folder("run/systemd/netif/links");
+    };
+    assert_eq!(found(&networkd), [By::Networkd]);
+    let manager = |machine: &Machine| machine.folder("run/NetworkManager");
+    assert_eq!(found(&manager), [By::NetworkManager]);
+    // netplan's files become networkd's.
+    let netplan = |machine: &Machine| {
+        networkd(machine);
+        machine.file("etc/netplan/50-cloud-init.yaml", "network: {}");
+    };
+    assert_eq!(found(&netplan), [By::Netplan]);
+    let interfaces = |machine: &Machine, text: &str| {
+        machine.file("etc/network/interfaces", text);
+    };
+    let folder = "source /etc/network/interfaces.d/*";
+    assert_eq!(found(&|m| interfaces(m, folder)), [By::Ifupdown2]);
+    assert_eq!(found(&|m| interfaces(m, "auto lo")), [By::Ifupdown]);
+    let first = |machine: &Machine| {
+        interfaces(machine, folder);
+        fs::remove_file(machine.dir.join("usr/sbin/ifreload")).unwrap();
+        networkd(machine);
+    };
+    assert_eq!(found(&first), [By::Ifupdown, By::Networkd]);
+}

@@ -30,12 +30,13 @@ use vmtune::planner::{Inputs, plan};
 use vmtune::rules::RULES;
 
 /// The rules about network cards.
-const RULES_OF_CARDS: [&str; 11] = [
+const RULES_OF_CARDS: [&str; 12] = [
     "eswitch-mode",
     "mtu",
     "ovs-offload",
     "pcie-link",
     "pcie-mrrs",
+    "representors",
     "ring-buffers",
     "roce-qos",
     "sriov-firmware",

@@ -1,6 +1,7 @@
 //! Network cards, from sysfs where it has it, else from the programs that
 //! show it: `ip`, `devlink`, `ethtool`, `dcb`, `ibv_devinfo`, `ovs-vsctl`.
 
+mod bridges;
 mod interface;
 mod ovs;
 mod pcie;
@@ -10,6 +11,7 @@ mod rdma;
 
 use std::collections::BTreeMap;
 
+pub(super) use bridges::read as bridges;
 pub(super) use ovs::settings as ovs_settings;
 
 use super::{Root, pci};

@@ -1,5 +1,6 @@
 //! What was read of a host.
 
+mod bridge;
 mod cache;
 mod forecast;
 mod hardware;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use bridge::{BridgeKind, NetworkConfigurator};
 pub use cache::{CacheControl, DividedCache};
 pub use forecast::{Chance, Outlook};
 pub use hardware::Hardware;
@@ -37,7 +39,7 @@ pub use services::{Claim, ServiceFacts};
 pub use topology::{Cache, Core, CpuKind, Die, Node, Package, Topology};
 
 use super::Fact;
-use crate::base::{HostPath, PciAddress};
+use crate::base::{HostPath, InterfaceName, PciAddress};
 
 /// All that was read of one host. The same host read twice gives the same
 /// facts, unless the host changed.
@@ -74,6 +76,9 @@ pub struct Facts {
     /// Settings of Open vSwitch (`other_config`) that concern cards.
     #[serde(default = "Fact::<BTreeMap<String, String>>::not_read")]
     pub open_vswitch: Fact<BTreeMap<String, String>>,
+    /// Bridges, by name.
+    #[serde(default = "Fact::<BTreeMap<InterfaceName, BridgeKind>>::not_read")]
+    pub bridges: Fact<BTreeMap<InterfaceName, BridgeKind>>,
     /// How caches can be divided among VMs.
     #[serde(default = "Fact::<CacheControl>::not_read")]
     pub cache_control: Fact<CacheControl>,
