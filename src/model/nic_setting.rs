@@ -177,6 +177,7 @@ fn set(identity: &mut Identity, key: &str, value: &str) -> Option<()> {
     match key {
         "vlan" => identity.vlan = Some(value.parse().ok()?),
         "max_tx_rate" => identity.max_rate = Some(value.parse().ok()?),
+        "min_tx_rate" => identity.min_rate = Some(value.parse().ok()?),
         "spoofchk" => identity.spoof_check = Some(switch()?),
         "trust" => identity.trust = Some(switch()?),
         _ => return None,
@@ -207,6 +208,9 @@ impl fmt::Display for NicSetting {
                 }
                 if let Some(rate) = identity.max_rate {
                     write!(f, " max_tx_rate {rate}")?;
+                }
+                if let Some(rate) = identity.min_rate {
+                    write!(f, " min_tx_rate {rate}")?;
                 }
                 let word = |on| if on { "on" } else { "off" };
                 if let Some(check) = identity.spoof_check {
@@ -259,7 +263,7 @@ mod tests {
             "ip link set dev eth0 mtu 9000",
             "ip link set dev eth0 vf 3 mac c4:70:ff:ff:ff:e3",
             "ip link set dev eth0 vf 3 mac c4:70:ff:ff:ff:e3 vlan 7 \
-             max_tx_rate 100 spoofchk off trust on",
+             max_tx_rate 100 min_tx_rate 10 spoofchk off trust on",
             "ethtool -G eth0 rx 4096 tx 4096",
             "dcb pfc set dev eth0 prio-pfc all:off 3:on",
             "dcb app replace dev eth0 dscp-prio 26:3",

@@ -86,6 +86,7 @@ fn derived(base: MacAddress, n: u16) -> MacAddress {
 fn keep(identity: &mut Identity, own: &Identity) {
     identity.vlan = own.vlan;
     identity.max_rate = own.max_rate.filter(|rate| *rate != 0);
+    identity.min_rate = own.min_rate.filter(|rate| *rate != 0);
     identity.spoof_check = own.spoof_check.filter(|check| !check);
     identity.trust = own.trust.filter(|trust| *trust);
 }
@@ -116,6 +117,8 @@ mod tests {
             value[1].mac = MacAddress::new([0; 6]);
             value[2].vlan = Some(7);
             value[2].trust = Some(true);
+            value[2].max_rate = Some(100);
+            value[2].min_rate = Some(10);
             value[2].spoof_check = Some(true);
         });
         let edit = case.edits(&RULE).remove(0);
@@ -127,7 +130,8 @@ mod tests {
              c4:70:ff:ff:ff:e0 spoofchk off"
         );
         assert!(zero.starts_with("02:"), "{zero}");
-        assert!(lines[2].ends_with("e2 vlan 7 trust on"), "{}", lines[2]);
+        let kept = "e2 vlan 7 max_tx_rate 100 min_tx_rate 10 trust on";
+        assert!(lines[2].ends_with(kept), "{}", lines[2]);
         assert!(lines[4].contains(" vf 4 mac 02:"), "{}", lines[4]);
         assert_eq!(lines.len(), 5);
         case.settle(&RULE);

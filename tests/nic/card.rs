@@ -110,8 +110,9 @@ impl<'f> Card<'f> {
                 more @ ..,
             ] => {
                 for pair in more.chunks(2) {
-                    let known = ["vlan", "max_tx_rate", "spoofchk", "trust"];
-                    assert!(known.contains(&pair[0]), "{more:?}");
+                    let known = "vlan max_tx_rate min_tx_rate spoofchk trust";
+                    let mut known = known.split(' ');
+                    assert!(known.any(|key| key == pair[0]), "{more:?}");
                     assert_eq!(pair.len(), 2, "{more:?}");
                 }
                 return self.mac(name, n.parse().unwrap(), mac);

@@ -240,6 +240,8 @@ fn identity(identity: &Identity) -> String {
     parts.extend(state.map(|state| format!("link {state}")));
     let limit = identity.max_rate.filter(|rate| *rate != 0);
     parts.extend(limit.map(|rate| format!("{rate} Mbit/s at most")));
+    let promise = identity.min_rate.filter(|rate| *rate != 0);
+    parts.extend(promise.map(|rate| format!("{rate} Mbit/s at least")));
     format!("VF {}: {}", identity.vf, parts.join(", "))
 }
 

@@ -217,6 +217,8 @@ fn spelled(wanted: &Identity, found: &Identity) -> String {
     add(wanted.vlan.is_some(), "VLAN", vlan);
     let rate = found.max_rate.map(|rate| format!("{rate} Mbit/s"));
     add(wanted.max_rate.is_some(), "rate", rate);
+    let rate = found.min_rate.map(|rate| format!("{rate} Mbit/s"));
+    add(wanted.min_rate.is_some(), "least rate", rate);
     let check = found.spoof_check.map(word);
     add(wanted.spoof_check.is_some(), "spoof check", check);
     add(wanted.trust.is_some(), "trust", found.trust.map(word));

@@ -221,13 +221,13 @@ fn a_function_with_another_identity_is_found() {
 #[test]
 fn the_address_that_a_vm_gives_is_no_drift() {
     let unit = "ip link set dev enp129s0f0np0 vf 0 mac c4:70:ff:ff:ff:e0 \
-                vlan 7 max_tx_rate 100\n";
+                vlan 7 max_tx_rate 100 min_tx_rate 10\n";
     let bench = Bench::new().planned(unit);
     assert_eq!(
         bench.said(),
         ["virtual function 0 of enp129s0f0np0? a VM has it, and MAC \
-          c4:70:ff:ff:ff:e0, VLAN none, rate 0 Mbit/s may be what its \
-          definition says"]
+          c4:70:ff:ff:ff:e0, VLAN none, rate 0 Mbit/s, least rate 0 Mbit/s \
+          may be what its definition says"]
     );
 }
 

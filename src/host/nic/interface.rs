@@ -54,6 +54,8 @@ struct Vlan {
 #[derive(Deserialize, Serialize)]
 struct Rate {
     max_tx: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    min_tx: Option<u32>,
 }
 
 /// Reads the interface of a wire, and what the virtual functions behind it
@@ -122,6 +124,7 @@ fn identity(function: &Function) -> Identity {
         spoof_check: function.spoofchk,
         link_state: function.link_state.clone(),
         max_rate: function.rate.as_ref().map(|rate| rate.max_tx),
+        min_rate: function.rate.as_ref().and_then(|rate| rate.min_tx),
     }
 }
 

@@ -288,6 +288,9 @@ pub struct Identity {
     /// The most that it may send, in Mbit/s; 0 for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<u32>,
+    /// What it may send in any case, in Mbit/s; 0 for no promise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_rate: Option<u32>,
 }
 
 impl Identity {
@@ -302,6 +305,7 @@ impl Identity {
             spoof_check: None,
             link_state: None,
             max_rate: None,
+            min_rate: None,
         }
     }
 }
