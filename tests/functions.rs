@@ -312,7 +312,7 @@ fn what_is_missing_is_named() {
     add_card(&mut facts, &Card::new("0000:41:00", 0, 0));
     insta::assert_snapshot!(
         refusal(&facts, "0000:41:00.0"),
-        @"0000:41:00.0 has no virtual functions yet: make them, and plan again"
+        @"0000:41:00.0 has no virtual functions yet: give [nic] its name and a count"
     );
     insta::assert_snapshot!(
         refusal(&facts, "eth7"),

@@ -440,3 +440,31 @@ fn kept_pins_away_from_a_device_that_must_be_near_are_refused() {
     assert!(refusal.shortage.starts_with("no cell fits on node 1"));
     assert_eq!(refusal.remedies[0], "[devices] locality = \"prefer\"");
 }
+
+/// Seed 1611: once the pins stood, the emulator's core was the host's again.
+#[test]
+fn what_kept_pins_leave_idle_stays_reserved() {
+    let vm = Vm::new("vm", 4, 2048).xml();
+    let again = |policy: &Policy| {
+        let first = planned(&host(), policy, &[&vm]).unwrap();
+        let text = first.definitions.values().next().unwrap();
+        let second = planned(&host(), policy, &[text]).unwrap();
+        let reserved = placement(&first).reserved.clone();
+        assert!(!reserved.is_empty());
+        assert_eq!(placement(&second).reserved, reserved);
+    };
+    let mut policy = keep();
+    policy.cpu.emulator = Emulator::Dedicated;
+    again(&policy);
+    policy.cpu.smt = Smt::Isolate;
+    again(&policy);
+    policy.cpu.emulator = Emulator::Housekeeping;
+    again(&policy);
+    // An emulator on the host's CPUs has no core of its own.
+    policy = keep();
+    let text = planned(&host(), &policy, &[&vm]).unwrap();
+    let text = text.definitions.values().next().unwrap().clone();
+    policy.cpu.emulator = Emulator::Dedicated;
+    let second = planned(&host(), &policy, &[&text]).unwrap();
+    assert_eq!(placement(&second).reserved, CpuSet::new());
+}

@@ -2,7 +2,7 @@
 
 use super::deviation::{Deviation, missed, show};
 use super::{Miss, Moved};
-use crate::base::{CpuSet, DomainName, HostPath};
+use crate::base::{CpuSet, DomainName, HostPath, PciAddress};
 use crate::definition::xml::{EditError, XmlError};
 use crate::files::LockError;
 use crate::files::journal::{JournalError, TransactionId};
@@ -70,6 +70,16 @@ pub enum ApplyError {
         id: TransactionId,
         /// The places.
         places: Vec<Moved>,
+    },
+    /// A function that the plan gives to a VM is another one's by now.
+    #[error("{holder} has {function}, which the plan gives to {vm}")]
+    Taken {
+        /// The VM of the plan.
+        vm: DomainName,
+        /// The function.
+        function: PciAddress,
+        /// Who has it.
+        holder: DomainName,
     },
     /// A VM has gone, or has got another name.
     #[error("there is no VM {vm} any more")]
@@ -206,7 +216,10 @@ impl ApplyError {
             Self::Elsewhere { .. } => {
                 "nothing was changed; plan and apply on the machine itself"
             }
-            Self::StaleFacts | Self::Stale { .. } | Self::Gone { .. } => {
+            Self::StaleFacts
+            | Self::Stale { .. }
+            | Self::Taken { .. }
+            | Self::Gone { .. } => {
                 "nothing was changed; make a new plan with `vmtune plan`"
             }
             Self::Foreign { .. } | Self::NoProgram { .. } => {

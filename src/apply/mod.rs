@@ -9,6 +9,7 @@ mod arguments;
 mod confirm;
 mod deviation;
 mod error;
+mod functions;
 mod group;
 mod live;
 mod meaning;

@@ -4,7 +4,7 @@ use super::arguments::render_arguments;
 use super::group::{Group, groups, programs_of};
 use super::meaning::{same, same_value};
 use super::places::Places;
-use super::{ApplyError, Moved, live, render};
+use super::{ApplyError, Moved, functions, live, render};
 use crate::base::{Digest, DomainName, Leaf, XmlPath};
 use crate::definition::xml::Document;
 use crate::hypervisor::{DomainInfo, is_remote};
@@ -74,6 +74,7 @@ pub(super) fn prepare<'p>(
     if !stale.is_empty() {
         return Err(ApplyError::Stale { places: stale });
     }
+    functions::are_free(&prepared, places, &domains)?;
     keep_needed_programs(plan, &mut prepared, &[]);
     Ok(prepared)
 }

@@ -59,6 +59,13 @@ impl PciAddress {
         self.function
     }
 
+    /// Returns whether the other is in the same slot: a port of the same card.
+    #[must_use]
+    pub fn is_beside(self, other: Self) -> bool {
+        let slot = |at: Self| (at.segment, at.bus, at.slot);
+        slot(self) == slot(other)
+    }
+
     /// Returns the address that is so many routing ids on: where a virtual
     /// function is, from its physical one. `None` beyond the segment.
     #[must_use]

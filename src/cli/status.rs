@@ -1,6 +1,7 @@
 //! `vmtune status`: what of the applied plans still holds.
 
 mod host;
+mod network;
 mod vm;
 
 use anyhow::Context;
@@ -45,6 +46,7 @@ pub(super) fn run(
     if args.vms.is_empty() && !standing.host().is_empty() {
         let (system, root) = (this_system()?, Root::live());
         findings.extend(host::findings(&standing, &system, &root));
+        findings.extend(network::findings(&standing, &system, &root));
     }
     findings.extend(standing.unfinished().map(unfinished));
     let drifted = findings.iter().any(Finding::is_drift);

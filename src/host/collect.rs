@@ -9,8 +9,8 @@ use super::{
 use crate::base::PciAddress;
 use crate::model::Fact;
 use crate::model::facts::{
-    CpuPower, Facts, Hardware, Iommu, KernelFacts, MemoryFacts, ServiceFacts,
-    Topology,
+    CpuPower, Facts, Hardware, Iommu, KernelFacts, MemoryFacts, Network,
+    ServiceFacts, Topology,
 };
 
 /// Collects the facts of a host.
@@ -70,6 +70,21 @@ pub fn hardware(functions: &[PciAddress]) -> Result<Hardware, CollectError> {
         pci: pci::these(&root, &topology.nodes, &interfaces, functions),
         topology,
     })
+}
+
+/// Reads what has to do with network cards, and no more.
+#[must_use]
+pub fn network(root: &Root) -> Network {
+    let interfaces = net::interfaces(root);
+    let pci = pci::read(root, &[], &interfaces);
+    let rdma = net::rdma(root, &interfaces);
+    let release = kernel::release(root);
+    Network {
+        nics: nic::read(root, &pci, &rdma),
+        open_vswitch: nic::ovs_settings(root),
+        interrupts: interrupts::read(root, &pci, &release),
+        pci,
+    }
 }
 
 fn of_root(root: &Root, name: &str) -> Result<Facts, CollectError> {
@@ -133,6 +148,7 @@ pub(super) fn read(
         kernel,
         nics: nic::read(root, &pci, &rdma),
         open_vswitch: nic::ovs_settings(root),
+        bridges: nic::bridges(root),
         pci,
         rdma,
         cache_control: cache::read(root, &topology.l3),
@@ -203,6 +219,7 @@ fn of_hwloc(loaded: &hwloc::Loaded, name: &str) -> Result<Facts, CollectError> {
         cache_control: Fact::unknown(&silent),
         nics: Fact::unknown(&silent),
         open_vswitch: Fact::unknown(&silent),
+        bridges: Fact::unknown(&silent),
         interrupts: Fact::unknown(&silent),
         services: ServiceFacts::unknown(&silent),
         settings: BTreeMap::new(),

@@ -24,13 +24,10 @@ pub(super) fn read(
     };
     let tells = release.value().and_then(|text| version(text));
     let tells = tells.is_some_and(|version| version >= TELLS_MANAGED);
-    let vfio = |function: &PciFunction| {
-        let driver = function.driver.value().and_then(Option::as_deref);
-        driver == Some("vfio-pci")
-    };
     let mut all = Vec::new();
     for function in functions {
-        if function.class == PciClass::Storage && !vfio(function) {
+        if function.class == PciClass::Storage && !function.is_passed_through()
+        {
             continue;
         }
         let folder = format!("{}/{}/msi_irqs", pci::FOLDER, function.address);

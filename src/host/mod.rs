@@ -76,7 +76,7 @@ use std::path::PathBuf;
 use crate::model::facts::Facts;
 
 pub use capture::{CaptureError, capture};
-pub use collect::{collect, hardware};
+pub use collect::{collect, hardware, network};
 pub use consistent::inconsistency;
 pub use kernel::{Generated, generated, next_arguments};
 pub use net::is_representor;

@@ -7,6 +7,7 @@ mod fact;
 pub mod facts;
 pub mod guest;
 mod nic;
+mod nic_setting;
 mod place;
 mod plan;
 pub mod policy;
@@ -17,6 +18,7 @@ pub use argument::{first_counts, is_same_argument, is_same_size};
 pub use change::{Change, Stage, Target};
 pub use fact::{Fact, Origin};
 pub use nic::NicPlacement;
+pub use nic_setting::NicSetting;
 pub use place::{FileAccess, Footing, Place, Program, Service, Standing};
 pub use plan::{
     Advice, CellPlacement, Missing, Objective, Plan, VmPlacement, VmPlan,

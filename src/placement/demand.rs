@@ -49,6 +49,9 @@ pub struct Demand {
     pub pinned: bool,
     /// CPUs of emulator and I/O threads whose pins shall stay.
     pub service: CpuSet,
+    /// Those of them that are the emulator's, where it shall have CPUs of its
+    /// own.
+    pub own_emulator: CpuSet,
 }
 
 /// Pins that shall stay, and what goes with them.
@@ -109,6 +112,8 @@ impl Demand {
         };
         let emulator =
             tune.emulatorpin.iter().filter(|_| stays("emulator-pin"));
+        let dedicated = policy.cpu.emulator == Emulator::Dedicated;
+        let own_emulator = emulator.clone().find(|_| dedicated).cloned();
         let iothreads =
             tune.iothreadpin.values().filter(|_| stays("iothread-pin"));
         let service = emulator
@@ -147,6 +152,7 @@ impl Demand {
             pinned: policy.plans("vcpu-pin") || kept.is_some(),
             kept,
             service,
+            own_emulator: own_emulator.unwrap_or_default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::board::Board;
 use super::demand::{CellDemand, CellWish, Demand};
 use super::exact::Exact;
-use super::keep::keep;
+use super::keep::{keep, reserved};
 use super::memory::Reservations;
 use super::relax;
 use super::shape::{Shape, ShapeCell};
@@ -53,8 +53,12 @@ pub fn place(
     }
     for (at, demand) in demands.iter().enumerate() {
         if let Some(own) = &demand.kept {
-            let kept = keep(&now, topology, demand, own)
+            let mut kept = keep(&now, topology, demand, own)
                 .map_err(|what| Shortage { vm: demand.name.clone(), what })?;
+            if kept.exclusive {
+                let others = (board, &now);
+                kept.reserved = reserved(others, topology, demand, &kept);
+            }
             now.give(&kept);
             placements[at] = Some(kept);
         }

@@ -83,6 +83,33 @@ pub(super) fn keep(
     })
 }
 
+/// Returns the CPUs that nobody else may use although none of the kept pins
+/// of vCPUs is there, as they would be reserved if the VM were placed: a core
+/// that the emulator has to itself, and idle siblings under `isolate`. The
+/// boards are those before and after what stays was taken.
+pub(super) fn reserved(
+    (before, after): (&Board, &Board),
+    topology: &Topology,
+    demand: &Demand,
+    kept: &VmPlacement,
+) -> CpuSet {
+    let vcpus = kept.cpus();
+    let core_of = |cpu| topology.core_of(cpu).map(|core| &core.cpus);
+    let emulator = &demand.own_emulator;
+    let core = emulator.first().and_then(core_of);
+    let has_core = core.is_some_and(|core| emulator.is_subset(core))
+        && !emulator.intersects(&before.taken)
+        && !emulator.intersects(&vcpus);
+    let mut all = if has_core { emulator.clone() } else { CpuSet::new() };
+    if demand.smt == Smt::Isolate {
+        let cores = vcpus.iter().filter_map(core_of);
+        let cores = cores.fold(CpuSet::new(), |all, core| all.union(core));
+        let idle = cores.difference(&vcpus).difference(&after.taken);
+        all = all.union(&idle);
+    }
+    all
+}
+
 /// Refuses pins away from a device that the policy wants to be near.
 fn near_devices(demand: &Demand, cells: &[CellPlacement]) -> Result<(), Short> {
     let near = |device: &&DeviceDemand| {

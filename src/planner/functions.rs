@@ -1,10 +1,30 @@
 //! VMs with the functions that they are given: what rules see.
 
+use std::borrow::Cow;
+
 use super::{Inputs, Neighbour, Subject};
 use crate::base::PciAddress;
 use crate::model::domain::Domain;
-use crate::model::{Missing, NicPlacement, VmPlacement};
-use crate::rules::hostdev_vf;
+use crate::model::facts::Facts;
+use crate::model::{Fact, Missing, NicPlacement, VmPlacement};
+use crate::rules::{hostdev_vf, sriov_vfs};
+
+/// Returns the facts with the functions that the plan makes, so that VMs can
+/// be given them by the same plan.
+pub(super) fn forecast<'a>(inputs: &Inputs<'a>) -> Cow<'a, Facts> {
+    let subjects = inputs.subjects.iter().map(|subject| &subject.domain);
+    let neighbours = inputs.neighbours.iter().flat_map(|n| &n.definitions);
+    let domains: Vec<&Domain> = subjects.chain(neighbours).collect();
+    let new = sriov_vfs::to_come(inputs.facts, inputs.policy, &domains);
+    let mut facts = Cow::Borrowed(inputs.facts);
+    if !new.is_empty()
+        && let Fact::Known { value, .. } = &mut facts.to_mut().pci
+    {
+        value.extend(new);
+        value.sort_unstable_by_key(|function| function.address);
+    }
+    facts
+}
 
 /// Returns the subjects as they will be with the functions that their
 /// placements give them. A rule that counts devices counts these too.

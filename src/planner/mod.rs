@@ -99,6 +99,9 @@ pub enum PlanError {
 /// # Errors
 /// See [`PlanError`]; nothing is planned unless all fits.
 pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
+    let read = inputs.facts;
+    let forecast = functions::forecast(inputs);
+    let inputs = &Inputs { facts: &forecast, ..*inputs };
     for subject in inputs.subjects {
         scope::admit(inputs.facts, &subject.domain)
             .map_err(PlanError::Refused)?;
@@ -114,7 +117,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Planned, PlanError> {
     let devices = functions::cited(&subjects, &solution.placements);
     let mut plan = Plan {
         schema_version: Plan::SCHEMA_VERSION,
-        fingerprint: fingerprint(&inputs.facts.into(), &devices),
+        fingerprint: fingerprint(&read.into(), &devices),
         host: inputs.facts.source.clone(),
         connection: inputs.connection.to_owned(),
         preset: inputs.policy.preset.clone(),

@@ -7,6 +7,7 @@
 use super::nic::{self, Card};
 use super::sriov_vfs::changed;
 use super::{Evaluate, Group, HostContext, Rule, Verdict};
+use crate::model::NicSetting;
 use crate::model::facts::EswitchMode;
 use crate::model::policy::Level;
 
@@ -79,9 +80,10 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
 /// Sets the mode, and waits for the interface, which some kernels make anew.
 fn commands(card: &Card<'_>) -> [String; 2] {
     let function = card.nic.function;
+    let mode = EswitchMode::Switchdev;
     let name = &card.uplink.interface;
     [
-        format!("devlink dev eswitch set pci/{function} mode switchdev"),
+        NicSetting::Mode { function, mode }.to_string(),
         format!("udevadm wait --timeout=60 /sys/class/net/{name}"),
     ]
 }
@@ -95,8 +97,7 @@ fn lonely(
     let own = card.nic.function;
     let others = cx.facts.nics.value().into_iter().flatten();
     let left = others.map(|nic| nic.function).find(|at| {
-        nic::is_one_card(*at, own)
-            && cards.iter().all(|card| card.nic.function != *at)
+        at.is_beside(own) && cards.iter().all(|card| card.nic.function != *at)
     })?;
     Some(format!(
         "{left} is another port of the card of {own}: name it in [nic] \

@@ -216,6 +216,7 @@ fn host(vendor: &str, l3: &[&str]) -> Facts {
         cache_control: Fact::unknown(unread()),
         nics: Fact::unknown(unread()),
         open_vswitch: Fact::unknown(unread()),
+        bridges: Fact::unknown(unread()),
         interrupts: Fact::unknown(unread()),
         services: ServiceFacts::unknown(unread()),
         settings: BTreeMap::new(),

@@ -5,7 +5,8 @@
 //! own. RoCE takes the largest of 256, 512, 1024, 2048 and 4096 bytes that
 //! fits the MTU with 96 bytes of headers.
 
-use super::{Context, Evaluate, Group, Rule, Verdict};
+use super::{Context, Evaluate, Group, Rule, Verdict, nic};
+use crate::base::PciAddress;
 use crate::model::policy::Level;
 
 /// The rule.
@@ -36,7 +37,11 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
         return Verdict::NotApplicable("no network card is passed through");
     }
     let rdma = cx.rdma_functions();
-    let names: Vec<_> = functions.iter().map(ToString::to_string).collect();
+    let name = |function: &PciAddress| match mtu_of_card(cx, *function) {
+        Some(mtu) => format!("{function} (its card has {mtu})"),
+        None => function.to_string(),
+    };
+    let names: Vec<_> = functions.iter().map(name).collect();
     let mut said = format!(
         "in the guest, set the MTU of {}: it starts at 1500, and may be that \
          of its card at most, and of each switch and peer",
@@ -48,11 +53,24 @@ fn evaluate(cx: &Context<'_>) -> Verdict {
     Verdict::Advise(vec![said])
 }
 
+/// Returns the MTU of the card of a function: that which the policy gives it,
+/// else that which it has.
+fn mtu_of_card(cx: &Context<'_>, function: PciAddress) -> Option<u32> {
+    let mut all = cx.facts.pci.value()?.iter();
+    let own = all.find(|one| one.address == function)?;
+    let at = own.physfn.unwrap_or(function);
+    let nic = cx.facts.nics.value()?.iter().find(|nic| nic.function == at)?;
+    let policy = &cx.policy.nic;
+    let mut named = policy.functions.iter();
+    let planned = policy.mtu.filter(|_| named.any(|n| nic::is_called(nic, n)));
+    planned.or_else(|| nic.uplink.value()?.mtu.value().copied())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Fact;
-    use crate::model::facts::PciClass;
+    use crate::model::facts::{Facts, PciClass};
     use crate::rules::fixture::Case;
 
     #[test]
@@ -71,6 +89,21 @@ mod tests {
         }
         let verdict = case.verdict(&RULE);
         assert!(matches!(verdict, Verdict::NotApplicable(_)));
+    }
+
+    #[test]
+    fn what_the_card_has_or_will_have_is_said() {
+        let text = include_str!("../../tests/hosts/connectx-ovs.json");
+        let facts: Facts = serde_json::from_str(text).unwrap();
+        let mut case = Case::plain();
+        case.pass("0000:81:00.2", Some(0));
+        (case.facts.pci, case.facts.nics) = (facts.pci, facts.nics);
+        let card = "MTU of 0000:81:00.2 (its card has 9000): it starts";
+        assert!(case.said(&RULE).contains(card));
+        case.policy.nic.mtu = Some(4200);
+        assert!(case.said(&RULE).contains(card), "another card is named");
+        case.policy.nic.functions = vec!["enp129s0f0np0".parse().unwrap()];
+        assert!(case.said(&RULE).contains("(its card has 4200)"));
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl HostCase {
             lines_of_others: Fact::known(BTreeMap::new(), read),
             claims: Fact::known(Vec::new(), read),
             programs: Fact::known(Vec::new(), read),
+            network: Fact::unknown("not part of this case"),
         };
         facts.interrupts = Fact::known(Vec::new(), read);
         let kernel = &mut facts.kernel;

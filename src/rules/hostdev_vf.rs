@@ -14,7 +14,7 @@ use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::XmlPath;
 use crate::model::domain::Hostdev;
 use crate::model::policy::Level;
-use crate::model::{Fact, NicPlacement};
+use crate::model::{Fact, NicPlacement, Stage};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -117,6 +117,16 @@ fn attach(cx: &Context<'_>, device: &Hostdev, because: &str) -> Vec<Edit> {
         edits.push(set(&path, "address", &mac.to_string()));
     }
     let driver = set(&path.child("driver"), "name", "vfio");
+    if cx.facts.is_to_come(device.source) {
+        edits.push(driver.trading(
+            "the VM does not start before the host has booted, and with it \
+             made the function",
+        ));
+        return edits
+            .into_iter()
+            .map(|edit| edit.at(Stage::HostBoot))
+            .collect();
+    }
     edits.push(match interfaces(cx, device).as_slice() {
         [] => driver,
         names => driver.trading(format!(

@@ -6,7 +6,7 @@
 //! are. `iommu=pt` gives them all memory to reach and spares the work.
 
 use super::{Edit, Evaluate, Group, HostContext, Rule, Verdict};
-use crate::model::facts::{BootArguments, Facts};
+use crate::model::facts::{BootArguments, Facts, PciFunction};
 use crate::model::policy::{HostIommu, Level};
 use crate::model::{Fact, Stage};
 
@@ -186,8 +186,7 @@ fn own_domains(facts: &Facts) -> Vec<&str> {
     let given = |address| {
         let mut functions = functions.into_iter().flatten();
         let function = functions.find(|f| f.address == address);
-        let driver = function.and_then(|f| f.driver.value()?.as_deref());
-        driver == Some("vfio-pci")
+        function.is_some_and(PciFunction::is_passed_through)
     };
     let groups = facts.kernel.iommu.groups.value().into_iter().flatten();
     let own = groups.filter(|g| !g.functions.iter().any(|f| given(*f)));

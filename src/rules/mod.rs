@@ -65,8 +65,10 @@ pub mod pcie_mrrs;
 pub mod perf_sampling;
 pub mod rdma_limits;
 pub mod rdma_memlock;
+pub mod representors;
 pub mod ring_buffers;
 pub mod roce_qos;
+pub mod sriov_firmware;
 pub mod sriov_vfs;
 pub mod transparent_hugepages;
 pub mod vcpu_pin;
@@ -552,9 +554,11 @@ pub const RULES: &[&Rule] = &[
     &rdma_memlock::RULE,
     &rdma_limits::RULE,
     &vhost_zerocopy::RULE,
+    &sriov_firmware::RULE,
     &sriov_vfs::RULE,
     &eswitch_mode::RULE,
     &mtu::RULE,
+    &representors::RULE,
     &vf_identity::RULE,
     &vf_lag::RULE,
     &ovs_offload::RULE,

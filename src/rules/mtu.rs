@@ -3,7 +3,7 @@
 use super::nic::{self, Card};
 use super::sriov_vfs::changed;
 use super::{Evaluate, Group, HostContext, Rule, Verdict};
-use crate::model::facts::{Master, MasterKind};
+use crate::model::NicSetting;
 use crate::model::policy::Level;
 
 /// The rule.
@@ -53,7 +53,8 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
                  {mtu}"
             )]);
         }
-        commands.push(format!("ip link set dev {name} mtu {mtu}"));
+        let interface = name.clone();
+        commands.push(NicSetting::Mtu { interface, mtu }.to_string());
         advice.extend(way(card, mtu));
     }
     let [path] = RULE.owns else { return Verdict::NotApplicable("") };
@@ -79,29 +80,9 @@ fn roce(mtu: u32) -> u32 {
 /// Says what else has another MTU between the wire and the guest, in the order
 /// in which that can be changed: what is outside grows first and shrinks last.
 fn way(card: &Card<'_>, mtu: u32) -> Option<String> {
-    let wire = card.uplink;
-    let mut stations: Vec<(String, Option<u32>)> = Vec::new();
-    let mut visit = |name: String, mtu: Option<u32>| {
-        if stations.iter().all(|(known, _)| *known != name) {
-            stations.push((name, mtu));
-        }
-    };
-    visit(wire.interface.to_string(), wire.mtu.value().copied());
-    let masters = |master: Option<&Option<Master>>| {
-        let master = master.and_then(Option::as_ref)?;
-        // The datapath of Open vSwitch has an MTU that says nothing.
-        let counts = master.kind != MasterKind::Openvswitch;
-        counts.then(|| (master.name.clone(), master.mtu.value().copied()))
-    };
-    if let Some((name, mtu)) = masters(wire.master.value()) {
-        visit(name, mtu);
-    }
-    for one in &card.nic.representors {
-        if let Some((name, mtu)) = masters(one.master.value()) {
-            visit(name, mtu);
-        }
-        visit(one.interface.to_string(), one.mtu.value().copied());
-    }
+    let way = card.nic.way().into_iter();
+    let mut stations: Vec<(&str, Option<u32>)> =
+        way.map(|(name, mtu)| (name, mtu.value().copied())).collect();
     stations.retain(|(_, there)| *there != Some(mtu));
     if stations.is_empty() {
         return None;

@@ -16,6 +16,7 @@ pub(super) fn case(nic: &str) -> HostCase {
     case.facts.services.programs = card.services.programs;
     for (place, fact) in card.settings {
         if place.as_str().contains("vmtune-nic")
+            || place.as_str().contains("vmtune-representors")
             || place.is_below("/etc/vmtune")
             || place.as_str().contains("multi-user")
         {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::nic::{self, Card};
+use super::nic;
 use super::{Evaluate, Group, HostContext, Rule, Verdict};
-use crate::model::facts::{EswitchMode, Master, MasterKind};
+use crate::model::facts::EswitchMode;
 use crate::model::policy::Level;
 
 /// The rule.
@@ -35,10 +35,10 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     if cx.policy.nic.mode != Some(EswitchMode::Switchdev) {
         return Verdict::NotApplicable("the policy asks for no switch");
     }
-    let Ok(cards) = nic::cards(cx) else {
+    let Ok(cards) = nic::cards(cx.facts, cx.policy) else {
         return Verdict::NotApplicable(nic::ELSEWHERE);
     };
-    if !cards.iter().any(is_at_a_bridge) {
+    if !cards.iter().any(|card| card.nic.is_at_open_vswitch()) {
         return Verdict::NotApplicable("no port is at Open vSwitch");
     }
     let settings = &cx.facts.open_vswitch;
@@ -78,20 +78,6 @@ fn advice(set: &BTreeMap<String, String>) -> Vec<String> {
         );
     }
     advice
-}
-
-/// Returns whether a port or what stands for its functions is at a bridge of
-/// Open vSwitch, by itself or in a bond.
-fn is_at_a_bridge(card: &Card<'_>) -> bool {
-    const DATAPATH: &str = "ovs-system";
-    let is = |master: Option<&Option<Master>>| {
-        master.and_then(Option::as_ref).is_some_and(|master| {
-            master.kind == MasterKind::Openvswitch
-                || master.above.as_deref() == Some(DATAPATH)
-        })
-    };
-    let each = card.nic.representors.iter();
-    is(card.uplink.master.value()) || each.map(|one| one.master.value()).any(is)
 }
 
 #[cfg(test)]

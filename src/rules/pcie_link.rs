@@ -30,7 +30,7 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
         return Verdict::NotApplicable("the policy names no network card");
     }
     // What is wrong with the names is said by another rule.
-    let Ok(cards) = nic::cards(cx) else {
+    let Ok(cards) = nic::cards(cx.facts, cx.policy) else {
         return Verdict::NotApplicable(nic::ELSEWHERE);
     };
     let mut advice = Vec::new();

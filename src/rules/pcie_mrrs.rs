@@ -3,6 +3,7 @@
 use super::nic;
 use super::sriov_vfs::changed;
 use super::{Evaluate, Group, HostContext, Rule, Verdict};
+use crate::model::NicSetting;
 use crate::model::policy::Level;
 
 /// The rule.
@@ -27,20 +28,11 @@ pub const RULE: Rule = Rule {
     evaluate: Evaluate::Host(evaluate),
 };
 
-/// The sizes that the register can name, from the smallest.
-const SIZES: [u32; 6] = [128, 256, 512, 1024, 2048, 4096];
-
 fn evaluate(cx: &HostContext<'_>) -> Verdict {
     let policy = &cx.policy.nic;
     let named = !policy.functions.is_empty();
     let Some(size) = policy.read_request.filter(|_| named) else {
         return cx.without(RULE.owns, "the policy names no size of reads");
-    };
-    let Some(code) = SIZES.iter().position(|one| *one == size) else {
-        return Verdict::Advise(vec![format!(
-            "[nic] read-request is {size}, and a card reads 128, 256, 512, \
-             1024, 2048 or 4096 bytes at once"
-        )]);
     };
     let Some(cards) = nic::steps(cx) else {
         return Verdict::NotApplicable(nic::ELSEWHERE);
@@ -57,8 +49,13 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
             return Verdict::Unknown { fact: "how much a card reads", why };
         }
         let function = card.nic.function;
-        commands
-            .push(format!("setpci -s {function} CAP_EXP+8.w={code:x}000:7000"));
+        let Some(setting) = NicSetting::read_request(function, size) else {
+            return Verdict::Advise(vec![format!(
+                "[nic] read-request is {size}, and a card reads 128, 256, 512, \
+                 1024, 2048 or 4096 bytes at once"
+            )]);
+        };
+        commands.push(setting.to_string());
     }
     let [path] = RULE.owns else { return Verdict::NotApplicable("") };
     let because = format!("the policy wants reads of {size} bytes");

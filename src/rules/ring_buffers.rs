@@ -3,6 +3,7 @@
 use super::nic;
 use super::sriov_vfs::changed;
 use super::{Evaluate, Group, HostContext, Rule, Verdict};
+use crate::model::NicSetting;
 use crate::model::policy::Level;
 
 /// The rule.
@@ -46,7 +47,8 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
                 "{name} has rings of up to {most}, and [nic] rings is {size}"
             )]);
         }
-        commands.push(format!("ethtool -G {name} rx {size} tx {size}"));
+        let interface = name.clone();
+        commands.push(NicSetting::Rings { interface, size }.to_string());
     }
     let [path] = RULE.owns else { return Verdict::NotApplicable("") };
     let because = format!("the policy wants rings of {size} descriptors");

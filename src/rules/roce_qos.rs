@@ -3,6 +3,7 @@
 use super::nic::{self, Card};
 use super::sriov_vfs::changed;
 use super::{Evaluate, Group, HostContext, Rule, Verdict};
+use crate::model::NicSetting;
 use crate::model::policy::Level;
 
 /// The rule.
@@ -79,11 +80,11 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
 }
 
 fn commands(card: &Card<'_>, priority: u8) -> [String; 2] {
-    let name = &card.uplink.interface;
-    [
-        format!("dcb pfc set dev {name} prio-pfc all:off {priority}:on"),
-        format!("dcb app replace dev {name} dscp-prio {DSCP}:{priority}"),
-    ]
+    let interface = card.uplink.interface.clone();
+    let lossless = NicSetting::Lossless { interface, priority };
+    let interface = card.uplink.interface.clone();
+    let by_dscp = NicSetting::Dscp { interface, dscp: DSCP, priority };
+    [lossless.to_string(), by_dscp.to_string()]
 }
 
 /// Says what is left to the switch and to who sends.

@@ -10,9 +10,10 @@ use super::{
     AFTER_BOOT, Edit, Evaluate, Group, HostContext, Rule, Verdict, filled,
 };
 use crate::base::PciAddress;
-use crate::model::Target;
 use crate::model::domain::Domain;
-use crate::model::policy::Level;
+use crate::model::facts::{Facts, PciFunction};
+use crate::model::policy::{Level, Policy};
+use crate::model::{Fact, NicSetting, Target};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -54,9 +55,6 @@ const SERVICE: &str = include_str!("../../templates/host/nic.service");
 const VALUES: &str = include_str!("../../templates/host/nic-values.conf");
 const WANTS: &str = include_str!("../../templates/host/wants.conf");
 
-/// Where functions are bound to their drivers.
-const PROBE: &str = "/sys/bus/pci/drivers_probe";
-
 fn evaluate(cx: &HostContext<'_>) -> Verdict {
     if cx.policy.nic.functions.is_empty() {
         let why = "the policy names no network card";
@@ -78,20 +76,73 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     Verdict::of(edits, advice, "vmtune's own unit makes the functions")
 }
 
+/// Returns the virtual functions that the unit will make, those that there
+/// are already left out. They are what their card is, and where it is;
+/// `domains` are all VMs.
+#[must_use]
+pub fn to_come(
+    facts: &Facts,
+    policy: &Policy,
+    domains: &[&Domain],
+) -> Vec<PciFunction> {
+    let Some(count) = policy.nic.count.filter(|_| policy.plans(RULE.id)) else {
+        return Vec::new();
+    };
+    let cards = admit(facts, policy, domains).unwrap_or_default();
+    let known = facts.pci.value().map_or(&[][..], Vec::as_slice);
+    let of_card = |card: &Card<'_>| -> Vec<PciFunction> {
+        let at = card.nic.function;
+        let Some(physical) = known.iter().find(|f| f.address == at) else {
+            return Vec::new();
+        };
+        let made = card.sriov.map_or(&[][..], |sriov| &sriov.virtfns);
+        let all = nic::addresses(card, count).unwrap_or_default().iter();
+        let new = all.filter(|address| !made.contains(address));
+        new.map(|address| to_be(physical, *address)).collect()
+    };
+    cards.iter().flat_map(of_card).collect()
+}
+
+/// Describes a function that is not there yet.
+fn to_be(physical: &PciFunction, address: PciAddress) -> PciFunction {
+    const WHY: &str = "it is made when the host boots";
+    PciFunction {
+        address,
+        id: Fact::unknown(WHY),
+        class: physical.class,
+        nodes: physical.nodes.clone(),
+        driver: Fact::unknown(WHY),
+        iommu_group: Fact::unknown(WHY),
+        physfn: Some(physical.address),
+        sriov: None,
+        interfaces: Vec::new(),
+    }
+}
+
 /// Returns the cards that the policy names, where they can have as many
 /// functions as it wants; else what there is to say.
 pub(super) fn admitted<'a>(
     cx: &HostContext<'a>,
 ) -> Result<Vec<Card<'a>>, Verdict> {
-    let cards = nic::cards(cx)?;
-    let Some(count) = cx.policy.nic.count else { return Ok(cards) };
+    let planned = cx.vms.iter().map(|vm| vm.domain);
+    let all = planned.chain(cx.neighbours.iter().copied());
+    admit(cx.facts, cx.policy, &all.collect::<Vec<_>>())
+}
+
+fn admit<'a>(
+    facts: &'a Facts,
+    policy: &Policy,
+    domains: &[&Domain],
+) -> Result<Vec<Card<'a>>, Verdict> {
+    let cards = nic::cards(facts, policy)?;
+    let Some(count) = policy.nic.count else { return Ok(cards) };
     let mut wrong = Vec::new();
     for card in &cards {
         let function = card.nic.function;
         let Some(sriov) = card.sriov else {
             wrong.push(format!(
-                "{function} can have no virtual functions: switch SR-IOV on \
-                 in the firmware of the machine and of the card"
+                "{function} can have no virtual functions; sriov-firmware says \
+                 what to switch on"
             ));
             continue;
         };
@@ -103,9 +154,8 @@ pub(super) fn admitted<'a>(
         if u32::from(count) > *total {
             wrong.push(format!(
                 "{function} can have {total} virtual functions and [nic] \
-                 wants {count}: on a ConnectX card raise NUM_OF_VFS by \
-                 mlxconfig -d {function} set SRIOV_EN=1 NUM_OF_VFS={count}, \
-                 and switch the machine off and on"
+                 wants {count}: ask for fewer, or raise what the card allows \
+                 (sriov-firmware)"
             ));
             continue;
         }
@@ -115,17 +165,17 @@ pub(super) fn admitted<'a>(
             let fact = "where the functions of a card will be";
             return Err(Verdict::Unknown { fact, why: why.to_owned() });
         }
-        wrong.extend(lost(cx, card, count));
+        wrong.extend(lost(domains, card, count));
     }
     if wrong.is_empty() { Ok(cards) } else { Err(Verdict::Advise(wrong)) }
 }
 
 /// Names the VMs that have a function of a card that there will not be.
-fn lost(cx: &HostContext<'_>, card: &Card<'_>, count: u16) -> Vec<String> {
+fn lost(domains: &[&Domain], card: &Card<'_>, count: u16) -> Vec<String> {
     let made = card.sriov.map_or(&[][..], |sriov| &sriov.virtfns);
     let gone = made.iter().skip(usize::from(count));
     gone.flat_map(|address| {
-        holders(cx, *address).map(move |vm| {
+        holders(domains, *address).map(move |vm| {
             let function = card.nic.function;
             format!(
                 "{} has {address}, which there will not be when {function} \
@@ -140,14 +190,11 @@ fn lost(cx: &HostContext<'_>, card: &Card<'_>, count: u16) -> Vec<String> {
 
 /// Returns the VMs that have a function, each by one of its definitions.
 fn holders<'a>(
-    cx: &'a HostContext<'_>,
+    domains: &'a [&Domain],
     address: PciAddress,
 ) -> impl Iterator<Item = &'a Domain> {
-    let planned = cx.vms.iter().map(|vm| vm.domain);
-    let all = planned.chain(cx.neighbours.iter().copied());
-    all.filter(move |domain| {
-        domain.devices.hostdevs.iter().any(|dev| dev.source == address)
-    })
+    let all = domains.iter().copied();
+    all.filter(move |domain| domain.functions().any(|own| own == address))
 }
 
 /// Returns whether the unit does no harm to a host that runs: there are no
@@ -183,7 +230,8 @@ fn edits(cards: &[Card<'_>], count: u16) -> Vec<Edit> {
             continue;
         }
         hold.push(format!("{autoprobe} 0"));
-        make.push(format!("w {folder}/sriov_numvfs - - - - {count}"));
+        let function = card.nic.function;
+        make.push(NicSetting::Functions { function, count }.to_string());
         let links = (0..count).map(|n| format!(" {folder}/virtfn{n}"));
         wait.push(format!(
             "udevadm wait --timeout=120 --initialized=false{}",
@@ -193,8 +241,10 @@ fn edits(cards: &[Card<'_>], count: u16) -> Vec<Edit> {
         let name = &card.uplink.interface;
         wake.push(format!("ip link set dev {name} up"));
         let addresses = nic::addresses(card, count).unwrap_or_default();
-        let each = addresses.iter();
-        probe.extend(each.map(|one| format!("w+ {PROBE} - - - - {one}")));
+        let driver = |one: &PciAddress| {
+            NicSetting::Driver { function: *one }.to_string()
+        };
+        probe.extend(addresses.iter().map(driver));
     }
     hold.extend(make);
     release.extend(probe);
@@ -312,7 +362,7 @@ mod tests {
         for (policy, said) in [
             ("functions = ['0000:99:00.0']\ncount = 1", "[nic] names 0000:99"),
             ("functions = ['eth7']\ncount = 1", "it has 0000:81:00.0 (enp1"),
-            ("functions = ['0000:81:00.0']\ncount = 9", "NUM_OF_VFS=9"),
+            ("functions = ['0000:81:00.0']\ncount = 9", "(sriov-firmware)"),
         ] {
             let case = case(policy);
             assert_eq!(case.edits(&RULE), [""; 0], "{policy}");

@@ -4,6 +4,7 @@ use super::nic::{self, Card};
 use super::sriov_vfs::changed;
 use super::{Evaluate, Group, HostContext, Rule, Verdict};
 use crate::base::{Digest, MacAddress};
+use crate::model::NicSetting;
 use crate::model::facts::{EswitchMode, Identity};
 use crate::model::policy::Level;
 
@@ -55,10 +56,13 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
             let own = known.iter().find(|one| one.vf == n);
             let kept = own.map(|one| one.mac).filter(|mac| !mac.is_zero());
             let mac = kept.unwrap_or_else(|| derived(*base, n));
-            let more = own.map(|one| legacy(one, switchdev));
-            let more = more.unwrap_or_default();
-            commands
-                .push(format!("ip link set dev {name} vf {n} mac {mac}{more}"));
+            let mut identity = Identity::new(n, mac);
+            if let Some(own) = own.filter(|_| !switchdev) {
+                keep(&mut identity, own);
+            }
+            let interface = name.clone();
+            let setting = NicSetting::Identity { interface, identity };
+            commands.push(setting.to_string());
             advice.extend(own.and_then(|one| vlan(card, one, switchdev)));
         }
     }
@@ -77,25 +81,14 @@ fn derived(base: MacAddress, n: u16) -> MacAddress {
     MacAddress::new([0x02, a, b, c, d, e])
 }
 
-/// Keeps what else the card goes by in legacy mode.
-fn legacy(own: &Identity, switchdev: bool) -> String {
-    if switchdev {
-        return String::new();
-    }
-    let mut more = String::new();
-    if let Some(vlan) = own.vlan {
-        more += &format!(" vlan {vlan}");
-    }
-    if let Some(rate) = own.max_rate.filter(|rate| *rate != 0) {
-        more += &format!(" max_tx_rate {rate}");
-    }
-    if own.spoof_check == Some(false) {
-        more += " spoofchk off";
-    }
-    if own.trust == Some(true) {
-        more += " trust on";
-    }
-    more
+/// Keeps what else the card goes by in legacy mode, where that is not how it
+/// begins.
+fn keep(identity: &mut Identity, own: &Identity) {
+    identity.vlan = own.vlan;
+    identity.max_rate = own.max_rate.filter(|rate| *rate != 0);
+    identity.min_rate = own.min_rate.filter(|rate| *rate != 0);
+    identity.spoof_check = own.spoof_check.filter(|check| !check);
+    identity.trust = own.trust.filter(|trust| *trust);
 }
 
 /// Says that a VLAN is lost in switchdev mode, where the card refuses it.
@@ -124,6 +117,8 @@ mod tests {
             value[1].mac = MacAddress::new([0; 6]);
             value[2].vlan = Some(7);
             value[2].trust = Some(true);
+            value[2].max_rate = Some(100);
+            value[2].min_rate = Some(10);
             value[2].spoof_check = Some(true);
         });
         let edit = case.edits(&RULE).remove(0);
@@ -135,7 +130,8 @@ mod tests {
              c4:70:ff:ff:ff:e0 spoofchk off"
         );
         assert!(zero.starts_with("02:"), "{zero}");
-        assert!(lines[2].ends_with("e2 vlan 7 trust on"), "{}", lines[2]);
+        let kept = "e2 vlan 7 max_tx_rate 100 min_tx_rate 10 trust on";
+        assert!(lines[2].ends_with(kept), "{}", lines[2]);
         assert!(lines[4].contains(" vf 4 mac 02:"), "{}", lines[4]);
         assert_eq!(lines.len(), 5);
         case.settle(&RULE);

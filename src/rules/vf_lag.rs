@@ -38,13 +38,13 @@ fn evaluate(cx: &HostContext<'_>) -> Verdict {
     if cx.policy.nic.mode != Some(EswitchMode::Switchdev) {
         return Verdict::NotApplicable("the policy asks for no switch");
     }
-    let Ok(cards) = nic::cards(cx) else {
+    let Ok(cards) = nic::cards(cx.facts, cx.policy) else {
         return Verdict::NotApplicable(nic::ELSEWHERE);
     };
     let mut advice = Vec::new();
     for (n, one) in cards.iter().enumerate() {
         for other in &cards[n + 1..] {
-            if nic::is_one_card(one.nic.function, other.nic.function) {
+            if one.nic.function.is_beside(other.nic.function) {
                 match pair(one, other) {
                     Ok(said) => advice.extend(said),
                     Err(verdict) => return verdict,
@@ -107,6 +107,7 @@ mod tests {
                 name: name.to_owned(),
                 kind: MasterKind::Bond(mode.to_owned()),
                 mtu: Fact::known(9000, "made up"),
+                partner: Fact::unknown("made up"),
                 above: None,
             };
             value.master = Fact::known(Some(master), "made up");

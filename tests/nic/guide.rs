@@ -42,3 +42,19 @@ fn what_is_there_stays() {
         assert!(step("40-identity").contains(&mac));
     }
 }
+
+/// The guide's bridge is of Open vSwitch, and ifupdown2 configures it.
+#[test]
+fn the_functions_go_to_the_guides_bridge() {
+    let policy = format!("{GUIDE}\nbridge = 'vmbr1'");
+    let plan = planned(&host(), &policy);
+    let files = files(&plan);
+    let text = &files["/etc/network/interfaces.d/vmtune-representors"];
+    assert_eq!(text.matches("ovs_type OVSPort").count(), 8);
+    let one = "\nauto r81s0pf1vf3\niface r81s0pf1vf3 inet manual\n    \
+               ovs_type OVSPort\n    ovs_bridge vmbr1\n    ovs_mtu 9000\n";
+    assert!(text.ends_with(one), "{text}");
+    let mut said = plan.advice.iter().filter(|a| a.rule == "representors");
+    let said = &said.next().unwrap().text;
+    assert!(said.contains("gives names to representors as well"), "{said}");
+}

@@ -4,12 +4,18 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a skipped test says what it lacks")]
 
+mod boot;
 mod card;
 mod guide;
+#[allow(dead_code, reason = "another test crate uses the rest")]
+#[path = "../hosts/machine.rs"]
+mod machine;
 mod order;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;
+mod to_come;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -18,19 +24,22 @@ use std::path::Path;
 use support::vms::{Vm, subject};
 use vmtune::host::{self, Source};
 use vmtune::model::facts::Facts;
+use vmtune::model::policy::Policy;
 use vmtune::model::{Plan, Target};
 use vmtune::planner::{Inputs, plan};
 use vmtune::rules::RULES;
 
 /// The rules about network cards.
-const RULES_OF_CARDS: [&str; 10] = [
+const RULES_OF_CARDS: [&str; 12] = [
     "eswitch-mode",
     "mtu",
     "ovs-offload",
     "pcie-link",
     "pcie-mrrs",
+    "representors",
     "ring-buffers",
     "roce-qos",
+    "sriov-firmware",
     "sriov-vfs",
     "vf-identity",
     "vf-lag",
@@ -43,11 +52,16 @@ fn host() -> Facts {
     host::collect(&Source::detect(&path).unwrap()).unwrap()
 }
 
-/// Plans a small VM on a host, with this `[nic]`.
-fn planned(facts: &Facts, nic: &str) -> Plan {
+/// Reads a policy with this `[nic]`.
+fn policy(nic: &str) -> Policy {
     let ids: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
     let text = format!("[nic]\n{nic}\n");
-    let policy = vmtune::policy::read(&text, "nic.toml", &ids).unwrap();
+    vmtune::policy::read(&text, "nic.toml", &ids).unwrap()
+}
+
+/// Plans a small VM on a host, with this `[nic]`.
+fn planned(facts: &Facts, nic: &str) -> Plan {
+    let policy = policy(nic);
     let inputs = Inputs {
         facts,
         policy: &policy,

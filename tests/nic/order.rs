@@ -1,24 +1,16 @@
 //! The order of the steps is the only one that works.
 
-use std::collections::BTreeMap;
-
-use crate::card::Card;
+use crate::boot::{Boot, boot};
 use crate::{files, host, planned, unit};
 
 const ALL: &str = "functions = ['0000:81:00.0', 'enp129s0f1np1']\ncount = 4\n\
                    mode = 'switchdev'\nmtu = 9000";
 
-fn run(files: &BTreeMap<String, String>) -> Card<'_> {
-    let mut card = Card::new(files);
-    unit::commands(files).iter().for_each(|words| card.run(words));
-    card
-}
-
 #[test]
 fn a_card_is_set_up_without_a_complaint() {
     let files = files(&planned(&host(), ALL));
-    let card = run(&files);
-    assert_eq!(card.complaints, [""; 0]);
+    let Boot { card, faults, .. } = boot(&files, None);
+    assert_eq!(faults, [""; 0]);
     for (address, port) in &card.ports {
         assert_eq!(card.good(address), 4, "{address}");
         assert!(port.switchdev, "{address}");
@@ -37,8 +29,8 @@ fn each_part_of_it_stands_alone() {
     ] {
         let policy = format!("functions = ['0000:81:00.0']\n{policy}");
         let files = files(&planned(&host(), &policy));
-        let card = run(&files);
-        assert_eq!(card.complaints, [""; 0], "{policy}");
+        let Boot { card, faults, .. } = boot(&files, None);
+        assert_eq!(faults, [""; 0], "{policy}");
         assert_eq!(card.good("0000:81:00.0"), good, "{policy}");
         assert_eq!(card.good("0000:81:00.1"), 0, "{policy}");
         let port = &card.ports["0000:81:00.0"];
@@ -64,9 +56,9 @@ fn another_order_is_complained_of() {
         let mut swapped = files.clone();
         swapped.insert(one.clone(), files[&other].clone());
         swapped.insert(other.clone(), files[&one].clone());
-        let complaints = run(&swapped).complaints;
-        let found = complaints.iter().any(|text| text.contains(complaint));
-        assert!(found, "{one} and {other}: {complaints:?}");
+        let faults = boot(&swapped, None).faults;
+        let found = faults.iter().any(|text| text.contains(complaint));
+        assert!(found, "{one} and {other}: {faults:?}");
     }
     // A mode that changes last takes the MTU away.
     let mut swapped = files.clone();
@@ -74,7 +66,7 @@ fn another_order_is_complained_of() {
         ["20-eswitch", "30-mtu"].map(|name| format!("{FOLDER}/{name}.conf"));
     swapped.insert(mode.clone(), files[&mtu].clone());
     swapped.insert(mtu, files[&mode].clone());
-    assert_eq!(run(&swapped).ports["0000:81:00.0"].mtu, 1500);
+    assert_eq!(boot(&swapped, None).card.ports["0000:81:00.0"].mtu, 1500);
 }
 
 /// Each line that a step has is needed.
@@ -85,7 +77,7 @@ fn a_step_that_is_left_out_is_missed() {
         ("nic-create.conf", "autoprobe", "before they are set up"),
         ("10-create.conf", "udevadm", "while functions come up"),
         ("nic-bind.conf", "autoprobe", "may not be bound"),
-        ("50-bind.conf", " up", "nobody answers"),
+        ("50-bind.conf", " up", "is answered by nobody"),
         ("40-identity.conf", " vf 3 ", "is bound without an address"),
         ("vmtune-nic.service", "udevadm", "has no driver yet"),
     ] {
@@ -94,9 +86,9 @@ fn a_step_that_is_left_out_is_missed() {
             less.iter_mut().find(|(path, _)| path.ends_with(file)).unwrap();
         let kept = text.lines().filter(|one| !one.contains(line));
         *text = kept.map(|one| format!("{one}\n")).collect();
-        let complaints = run(&less).complaints;
-        let found = complaints.iter().any(|text| text.contains(complaint));
-        assert!(found, "{file} without {line}: {complaints:?}");
+        let faults = boot(&less, None).faults;
+        let found = faults.iter().any(|text| text.contains(complaint));
+        assert!(found, "{file} without {line}: {faults:?}");
     }
 }
 
@@ -105,16 +97,12 @@ fn a_step_that_is_left_out_is_missed() {
 fn what_may_fail_comes_last() {
     let more = "rings = 4096\nroce-priority = 3\nread-request = 4096";
     let files = files(&planned(&host(), &format!("{ALL}\n{more}")));
-    let card = run(&files);
-    assert_eq!(card.complaints, [""; 0]);
-    assert_eq!(card.extras.len(), 8, "{:?}", card.extras);
-    for wanted in [
-        "ethtool -G enp129s0f1np1 rx 4096 tx 4096",
-        "dcb pfc set dev enp129s0f0np0 prio-pfc all:off 3:on",
-        "dcb app replace dev enp129s0f0np0 dscp-prio 26:3",
-        "setpci -s 0000:81:00.1 CAP_EXP+8.w=5000:7000",
-    ] {
-        assert!(card.extras.iter().any(|one| one == wanted), "{wanted}");
+    let Boot { card, faults, .. } = boot(&files, None);
+    assert_eq!(faults, [""; 0]);
+    for port in card.ports.values() {
+        assert_eq!(port.rings, 4096);
+        assert_eq!((port.lossless, port.dscp), (Some(3), Some((26, 3))));
+        assert_eq!(port.reads, 5);
     }
 }
 

@@ -38,6 +38,33 @@ fn systemd_takes_the_unit() {
     assert!(said.contains("more than one ExecStart="), "{said}");
 }
 
+#[test]
+fn udev_takes_the_names() {
+    let nic = "functions = ['0000:81:00.0', '0000:81:00.1']\ncount = 4\n\
+               mode = 'switchdev'\nbridge = 'vmbr1'";
+    let files = files(&planned(&host(), nic));
+    let rules = &files["/etc/udev/rules.d/70-vmtune-representors.rules"];
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("70-vmtune-representors.rules");
+    let verify = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let mut udevadm = Command::new("udevadm");
+        udevadm.args(["verify", "--no-style"]).arg(&path).output().ok()
+    };
+    let Some(output) = verify(rules) else {
+        eprintln!("skipped, the names: udevadm is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("Unknown command verb") {
+        eprintln!("skipped, the names: this udevadm cannot verify");
+        return;
+    }
+    assert!(output.status.success(), "{said}");
+    let broken = verify(&rules.replace("ATTR{phys_switch_id}==", "ATTR=="));
+    assert!(!broken.unwrap().status.success(), "it looks at the rules");
+}
+
 /// Returns what systemd-analyze complains of; `None` without one.
 fn verify(folder: &Path, unit: &Path) -> Option<String> {
     let output = Command::new("systemd-analyze")

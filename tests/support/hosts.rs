@@ -249,6 +249,7 @@ pub fn facts(topology: Topology, pools: Vec<HugepagePool>) -> Facts {
         cache_control: Fact::unknown(unknown),
         nics: Fact::unknown(unknown),
         open_vswitch: Fact::unknown(unknown),
+        bridges: Fact::unknown(unknown),
         interrupts: Fact::unknown(unknown),
         services: ServiceFacts::unknown(unknown),
         settings: std::collections::BTreeMap::new(),

@@ -4,6 +4,7 @@ use super::bench::{Bench, uuid};
 use crate::apply::{ApplyError, apply};
 use crate::base::Digest;
 use crate::files::Lock;
+use crate::model::Change;
 
 /// Expects a refusal that touched nothing; returns its text.
 fn refused(bench: &Bench) -> ApplyError {
@@ -22,6 +23,57 @@ fn a_definition_that_changed_makes_the_plan_stale() {
     let error = refused(&bench);
     assert_eq!(error.to_string(), "vm2 changed since the plan was made");
     assert!(error.hint().unwrap().contains("vmtune plan"));
+}
+
+/// Two plans, made one after the other, chose the same function.
+#[test]
+fn a_function_that_another_vm_has_by_now_is_not_given() {
+    let source = "<source><address domain='0x0000' bus='0x81' slot='0x00' \
+                  function='0x2'/></source>";
+    let device =
+        format!("<hostdev mode='subsystem' type='pci'>{source}</hostdev>");
+    let with = |text: &str| {
+        text.replace(
+            "</domain>",
+            &format!("<devices>{device}</devices></domain>"),
+        )
+    };
+    let mut bench = Bench::new(&["vm1", "vm2"]);
+    bench.plan.vms.truncate(1);
+    bench.plan.changes.retain(|one| one.vm.as_deref() == Some("vm1"));
+    let path = "/domain/devices/hostdev[1]";
+    let address = format!("{path}/source/address");
+    for (place, to) in [
+        (format!("{path}/@mode"), "subsystem"),
+        (format!("{path}/@type"), "pci"),
+        (format!("{address}/@domain"), "0x0000"),
+        (format!("{address}/@bus"), "0x81"),
+        (format!("{address}/@slot"), "0x00"),
+        (format!("{address}/@function"), "0x2"),
+    ] {
+        let change = Change {
+            target: crate::model::Target::Definition(place.parse().unwrap()),
+            from: None,
+            to: Some(to.to_owned()),
+            ..bench.plan.changes[0].clone()
+        };
+        bench.plan.changes.push(change);
+    }
+    bench.edit("vm2", with);
+    let error = refused(&bench);
+    assert_eq!(
+        error.to_string(),
+        "vm2 has 0000:81:00.2, which the plan gives to vm1"
+    );
+    assert!(error.hint().unwrap().contains("vmtune plan"));
+    // One that runs has what it was started with.
+    let live = bench.fake.definitions()[&"vm2".parse().unwrap()].clone();
+    bench.edit("vm2", |text| text.replace(&device, ""));
+    bench.fake.start(&uuid(2), 1, &live);
+    assert!(matches!(refused(&bench), ApplyError::Taken { .. }));
+    bench.fake.stop(&uuid(2));
+    let outcome = bench.apply().unwrap();
+    assert!(outcome.failed.is_none(), "{outcome:?}");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use super::count;
 use super::page::{FAINT, KEY, PLAIN, Page, WARN};
 use crate::model::Fact;
 use crate::model::facts::{
-    EswitchMode, Facts, Gid, Identity, Master, MasterKind, Nic, PcieLink,
-    RdmaPort, Representor, Rings, Uplink,
+    Facts, Gid, Identity, Master, MasterKind, Nic, PcieLink, RdmaPort,
+    Representor, Rings, Uplink,
 };
 
 /// Shows the cards that have virtual functions or RDMA; with `all`, every
@@ -45,13 +45,16 @@ impl Sheet<'_> {
         self.page.gap();
         self.page.flow("  ", "    ", &title);
         self.link(&nic.pcie);
-        self.fact("switch", &nic.eswitch, |mode| match mode {
-            EswitchMode::Legacy => "legacy".to_owned(),
-            EswitchMode::Switchdev => "switchdev".to_owned(),
-        });
+        self.fact("switch", &nic.eswitch, ToString::to_string);
         match uplink {
             Some(uplink) => self.wire(uplink),
             None => self.fact("interface", &nic.uplink, |_| String::new()),
+        }
+        if self.all || uplink.is_some_and(Uplink::is_in_a_bond) {
+            self.fact("bond", &nic.lag, |lag| match lag {
+                true => "the card's own".to_owned(),
+                false => "the host's alone".to_owned(),
+            });
         }
         self.fact("firmware", &nic.firmware, Clone::clone);
         nic.rdma.iter().for_each(|port| self.rdma(port));
@@ -211,6 +214,11 @@ fn belongs(master: &Master) -> String {
         MasterKind::Openvswitch => "in Open vSwitch".to_owned(),
         MasterKind::Other => format!("in {name}"),
     };
+    match master.partner.value() {
+        Some(Some(partner)) => text += &format!(", LACP with {partner}"),
+        Some(None) => text += ", nobody answers by LACP",
+        None => {}
+    }
     if let Some(above) = &master.above {
         text += &format!(", which is in {above}");
     }
@@ -232,6 +240,8 @@ fn identity(identity: &Identity) -> String {
     parts.extend(state.map(|state| format!("link {state}")));
     let limit = identity.max_rate.filter(|rate| *rate != 0);
     parts.extend(limit.map(|rate| format!("{rate} Mbit/s at most")));
+    let promise = identity.min_rate.filter(|rate| *rate != 0);
+    parts.extend(promise.map(|rate| format!("{rate} Mbit/s at least")));
     format!("VF {}: {}", identity.vf, parts.join(", "))
 }
 
@@ -240,15 +250,23 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    fn draw(all: bool) -> String {
+    fn facts() -> Facts {
         let text = include_str!("../../../tests/hosts/connectx-ovs.json");
-        let mut facts: Facts = serde_json::from_str(text).unwrap();
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn page(facts: &Facts, all: bool) -> String {
+        let mut page = Page::new(80);
+        nics(&mut page, facts, all);
+        sample::plain(&page.into_text())
+    }
+
+    fn draw(all: bool) -> String {
+        let mut facts = facts();
         if let Fact::Known { value, .. } = &mut facts.nics {
             value[1].firmware = Fact::unknown("`ethtool` is not installed");
         }
-        let mut page = Page::new(80);
-        nics(&mut page, &facts, all);
-        sample::plain(&page.into_text())
+        page(&facts, all)
     }
 
     #[test]
@@ -286,6 +304,32 @@ mod tests {
           RDMA: mlx5_1 port 1, Ethernet, MTU 4096, RoCE v2 at index 1
           not known: firmware (-v says why)
         ");
+    }
+
+    #[test]
+    fn a_bond_is_shown_with_who_does_it() {
+        let mut facts = facts();
+        let Fact::Known { value, .. } = &mut facts.nics else { panic!() };
+        let Fact::Known { value: wire, .. } = &mut value[0].uplink else {
+            panic!()
+        };
+        let bond = |partner| Master {
+            name: "bond0".to_owned(),
+            kind: MasterKind::Bond("802.3ad".to_owned()),
+            mtu: Fact::known(9000, "made up"),
+            partner: Fact::known(partner, "made up"),
+            above: None,
+        };
+        wire.master = Fact::known(Some(bond(None)), "made up");
+        value[0].lag = Fact::known(false, "made up");
+        let text = page(&facts, false);
+        let line = "in bond bond0 (802.3ad), nobody answers by LACP\n";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("bond: the host's alone\n"), "{text}");
+        assert_eq!(
+            belongs(&bond("02:00:00:00:00:01".parse().ok())),
+            "in bond bond0 (802.3ad), LACP with 02:00:00:00:00:01"
+        );
     }
 
     #[test]

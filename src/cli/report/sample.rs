@@ -97,6 +97,7 @@ pub(super) fn host(l3s: u32, cores: u32, smt: u32) -> Facts {
         cache_control: unknown(),
         nics: unknown(),
         open_vswitch: unknown(),
+        bridges: unknown(),
         interrupts: unknown(),
         services: ServiceFacts::unknown("a sample has none"),
         settings: std::collections::BTreeMap::new(),

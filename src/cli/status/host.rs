@@ -36,8 +36,15 @@ pub(super) fn findings(
         .collect()
 }
 
-fn boot(system: &dyn System) -> Option<String> {
+/// Returns the kernel's number for the time since the host was booted.
+pub(super) fn boot(system: &dyn System) -> Option<String> {
     system.value(&BOOT.parse().ok()?).ok()
+}
+
+/// Returns whether the host was booted since a transaction began.
+pub(super) fn was_booted(header: &Header, now: Option<&str>) -> bool {
+    let then = header.boot.as_deref();
+    then.is_some() && now.is_some() && then != now
 }
 
 struct Host<'a> {
@@ -49,9 +56,7 @@ struct Host<'a> {
 
 impl Host<'_> {
     fn findings(&self, change: &Change, header: &Header) -> Vec<Finding> {
-        let then = header.boot.as_ref();
-        let booted =
-            then.is_some() && self.boot.is_some() && then != self.boot.as_ref();
+        let booted = was_booted(header, self.boot.as_deref());
         let (mut shown, mut started) = (Vec::new(), Ok(None));
         if let Target::Argument { file, name } = &change.target {
             (shown, started) = self.way.follow(change, file, name);

@@ -84,7 +84,7 @@ pub(super) fn read(root: &Root, programs: &Programs) -> KernelFacts {
     let modules = modules(root);
     let boot_loader = boot::loader(root);
     KernelFacts {
-        release: root.fact("proc/sys/kernel/osrelease", whole),
+        release: release(root),
         command_line: root.fact("proc/cmdline", whole),
         boot_arguments: boot::arguments(root, &boot_loader),
         boot_loader,
@@ -104,6 +104,11 @@ pub(super) fn read(root: &Root, programs: &Programs) -> KernelFacts {
             .fact("proc/irq/default_smp_affinity", CpuSet::of_mask),
         nohz_full: nohz_full(root),
     }
+}
+
+/// Reads which kernel it is.
+pub(super) fn release(root: &Root) -> Fact<String> {
+    root.fact("proc/sys/kernel/osrelease", |text| Some(text.to_owned()))
 }
 
 /// Lists the modules that are there. /sys/module, unlike /proc/modules,

@@ -54,6 +54,8 @@ struct Vlan {
 #[derive(Deserialize, Serialize)]
 struct Rate {
     max_tx: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    min_tx: Option<u32>,
 }
 
 /// Reads the interface of a wire, and what the virtual functions behind it
@@ -122,6 +124,7 @@ fn identity(function: &Function) -> Identity {
         spoof_check: function.spoofchk,
         link_state: function.link_state.clone(),
         max_rate: function.rate.as_ref().map(|rate| rate.max_tx),
+        min_rate: function.rate.as_ref().and_then(|rate| rate.min_tx),
     }
 }
 
@@ -175,5 +178,23 @@ fn master(root: &Root, name: &str) -> Fact<Option<Master>> {
     };
     let above = root.link_name(&format!("{folder}/master")).ok();
     let mtu = mtu(root, &name);
-    Fact::known(Some(Master { name, kind, mtu, above }), format!("/{path}"))
+    let partner = partner(root, &folder, &kind);
+    let master = Master { name, kind, mtu, partner, above };
+    Fact::known(Some(master), format!("/{path}"))
+}
+
+/// Reads who answers a bond by LACP. The kernel shows it to root only.
+fn partner(
+    root: &Root,
+    folder: &str,
+    kind: &MasterKind,
+) -> Fact<Option<MacAddress>> {
+    if !kind.has_lacp() {
+        return Fact::unknown("it does not speak LACP");
+    }
+    let partner = root
+        .fact(&format!("{folder}/bonding/ad_partner_mac"), |text| {
+            text.parse::<MacAddress>().ok()
+        });
+    partner.map(|mac| Some(mac).filter(|mac| !mac.is_zero()))
 }

@@ -1,6 +1,7 @@
 //! Network cards, from sysfs where it has it, else from the programs that
 //! show it: `ip`, `devlink`, `ethtool`, `dcb`, `ibv_devinfo`, `ovs-vsctl`.
 
+mod bridges;
 mod interface;
 mod ovs;
 mod pcie;
@@ -10,6 +11,7 @@ mod rdma;
 
 use std::collections::BTreeMap;
 
+pub(super) use bridges::read as bridges;
 pub(super) use ovs::settings as ovs_settings;
 pub use rdma::{counters as rdma_counters, gids as rdma_gids};
 
@@ -51,6 +53,7 @@ pub(super) fn read(
                         "it has no virtual functions, and so no switch",
                     ),
                 },
+                lag: lag(root, address),
                 firmware: match &uplink {
                     Fact::Known { value, .. } => {
                         firmware(root, &value.interface)
@@ -174,6 +177,17 @@ fn eswitch(root: &Root, address: PciAddress) -> Fact<EswitchMode> {
         },
         Err(why) => Fact::unknown(why),
     }
+}
+
+/// Reads whether the card has taken over the bond of its ports, as mlx5_core
+/// tells it.
+fn lag(root: &Root, address: PciAddress) -> Fact<bool> {
+    let path = format!("sys/kernel/debug/mlx5/{address}/lag/state");
+    root.fact(&path, |text| match text {
+        "active" => Some(true),
+        "disabled" => Some(false),
+        _ => None,
+    })
 }
 
 fn firmware(root: &Root, interface: &InterfaceName) -> Fact<String> {

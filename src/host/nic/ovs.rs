@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::InterfaceName;
 use crate::host::Root;
 use crate::host::net::NET;
 use crate::model::Fact;
@@ -22,9 +23,23 @@ struct Table {
 /// A map: the word "map", and pairs.
 type Cell = (String, Vec<(String, String)>);
 
+/// Returns whether it switches packets in the kernel.
+pub(super) fn runs(root: &Root) -> bool {
+    root.exists(&format!("{NET}/{DATAPATH}"))
+}
+
+/// Asks for its bridges.
+pub(super) fn bridges(root: &Root) -> Fact<Vec<InterfaceName>> {
+    let words = ["ovs-vsctl", "--timeout=4", "list-br"];
+    let lines = |text: &str| {
+        text.lines().map(|line| line.parse().ok()).collect::<Option<Vec<_>>>()
+    };
+    root.ask_lines(&words, |_| true, lines)
+}
+
 /// Asks for `other_config` of the one record that there is.
 pub(in crate::host) fn settings(root: &Root) -> Fact<BTreeMap<String, String>> {
-    if !root.exists(&format!("{NET}/{DATAPATH}")) {
+    if !runs(root) {
         return Fact::unknown("Open vSwitch has no datapath in the kernel");
     }
     let words = [

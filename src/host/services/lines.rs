@@ -79,7 +79,8 @@ fn udev(root: &Root) -> BTreeMap<HostPath, Vec<String>> {
     };
     let unlogged = root.unlogged();
     let names = unlogged.list(UDEV).unwrap_or_default().into_iter();
-    let rules = names.filter(|name| name.ends_with(".rules"));
+    let others = names.filter(|name| !name.contains("-vmtune-"));
+    let rules = others.filter(|name| name.ends_with(".rules"));
     let lines = rules.filter_map(|name| {
         let path = format!("{UDEV}/{name}");
         let found = unlogged.lines(&path, matters).ok()?;

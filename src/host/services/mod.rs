@@ -2,6 +2,7 @@
 
 mod claims;
 mod lines;
+mod network;
 mod programs;
 mod tools;
 
@@ -37,6 +38,7 @@ pub(super) fn read(root: &Root, programs: &Programs) -> ServiceFacts {
         lines_of_others: lines::read(root),
         claims: claims::read(root),
         programs: tools::read(root),
+        network: network::read(root),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Places that concern network cards.
 
 /// Files that vmtune writes.
-const FILES: [&str; 12] = [
+const FILES: [&str; 15] = [
+    "/etc/network/interfaces.d/vmtune-representors",
+    "/etc/systemd/network/60-vmtune-representors.network",
     "/etc/systemd/system/multi-user.target.d/90-vmtune.conf",
     "/etc/systemd/system/vmtune-nic.service",
     "/etc/systemd/system/vmtune-nic.service.d/10-create.conf",
@@ -12,6 +14,7 @@ const FILES: [&str; 12] = [
     "/etc/systemd/system/vmtune-nic.service.d/60-rings.conf",
     "/etc/systemd/system/vmtune-nic.service.d/70-qos.conf",
     "/etc/systemd/system/vmtune-nic.service.d/80-mrrs.conf",
+    "/etc/udev/rules.d/70-vmtune-representors.rules",
     "/etc/vmtune/nic-bind.conf",
     "/etc/vmtune/nic-create.conf",
 ];

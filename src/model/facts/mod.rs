@@ -1,5 +1,6 @@
 //! What was read of a host.
 
+mod bridge;
 mod cache;
 mod forecast;
 mod hardware;
@@ -7,6 +8,7 @@ mod hypervisor;
 mod interrupt;
 mod kernel;
 mod memory;
+mod network;
 mod nic;
 mod pci;
 mod services;
@@ -16,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use bridge::{BridgeKind, NetworkConfigurator};
 pub use cache::{CacheControl, DividedCache};
 pub use forecast::{Chance, Outlook};
 pub use hardware::Hardware;
@@ -26,6 +29,7 @@ pub use kernel::{
     IommuGroup, KernelFacts,
 };
 pub use memory::{HugepagePool, MemoryFacts, Zone};
+pub use network::Network;
 pub use nic::{
     EswitchMode, Gid, Identity, Master, MasterKind, Nic, PcieLink, RdmaPort,
     Representor, Rings, Uplink,
@@ -35,7 +39,7 @@ pub use services::{Claim, ServiceFacts};
 pub use topology::{Cache, Core, CpuKind, Die, Node, Package, Topology};
 
 use super::Fact;
-use crate::base::HostPath;
+use crate::base::{HostPath, InterfaceName, PciAddress};
 
 /// All that was read of one host. The same host read twice gives the same
 /// facts, unless the host changed.
@@ -72,6 +76,9 @@ pub struct Facts {
     /// Settings of Open vSwitch (`other_config`) that concern cards.
     #[serde(default = "Fact::<BTreeMap<String, String>>::not_read")]
     pub open_vswitch: Fact<BTreeMap<String, String>>,
+    /// Bridges, by name.
+    #[serde(default = "Fact::<BTreeMap<InterfaceName, BridgeKind>>::not_read")]
+    pub bridges: Fact<BTreeMap<InterfaceName, BridgeKind>>,
     /// How caches can be divided among VMs.
     #[serde(default = "Fact::<CacheControl>::not_read")]
     pub cache_control: Fact<CacheControl>,
@@ -94,4 +101,15 @@ pub struct Facts {
 impl Facts {
     /// The version of the facts' form that this program reads and writes.
     pub const SCHEMA_VERSION: u32 = 1;
+
+    /// Returns whether a virtual function is not there yet. A plan that makes
+    /// functions counts on them before their card has them.
+    #[must_use]
+    pub fn is_to_come(&self, function: PciAddress) -> bool {
+        let all = self.pci.value().map_or(&[][..], Vec::as_slice);
+        let at = |address| all.iter().find(|f| f.address == address);
+        let card = at(function).and_then(|own| own.physfn).and_then(at);
+        let has = card.and_then(|card| card.sriov.as_ref());
+        has.is_some_and(|sriov| !sriov.virtfns.contains(&function))
+    }
 }

@@ -1,10 +1,14 @@
 //! Network cards: what is behind a physical function, and in front of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{InterfaceName, MacAddress, PciAddress, PortName, SwitchId};
+use crate::base::{
+    InterfaceName, MacAddress, ParseValueError, PciAddress, PortName, SwitchId,
+};
 use crate::model::Fact;
 
 /// A physical network function of a card.
@@ -19,6 +23,9 @@ pub struct Nic {
     pub pcie: PcieLink,
     /// How the switch in the card works.
     pub eswitch: Fact<EswitchMode>,
+    /// Whether the switch in the card treats its ports as one (VF-LAG).
+    #[serde(default = "Fact::<bool>::not_read")]
+    pub lag: Fact<bool>,
     /// The version of the card's firmware, as its driver tells it.
     pub firmware: Fact<String>,
     /// The interface of its wire.
@@ -33,6 +40,49 @@ pub struct Nic {
     pub representors: Vec<Representor>,
     /// The ports of its RDMA devices, sorted.
     pub rdma: Vec<RdmaPort>,
+}
+
+impl Nic {
+    /// Returns the interfaces of the host between the wire and the guests,
+    /// from the outside in, each with its MTU. The datapath of Open vSwitch
+    /// is left out: its MTU says nothing.
+    #[must_use]
+    pub fn way(&self) -> Vec<(&str, &Fact<u32>)> {
+        fn above(master: &Fact<Option<Master>>) -> Option<(&str, &Fact<u32>)> {
+            let master = master.value()?.as_ref()?;
+            let counts = master.kind != MasterKind::Openvswitch;
+            counts.then_some((master.name.as_str(), &master.mtu))
+        }
+        let Some(wire) = self.uplink.value() else { return Vec::new() };
+        let ends = self.representors.iter().flat_map(|end| {
+            let own = (end.interface.as_str(), &end.mtu);
+            above(&end.master).into_iter().chain([own])
+        });
+        let mut way: Vec<(&str, &Fact<u32>)> = Vec::new();
+        for one in [(wire.interface.as_str(), &wire.mtu)]
+            .into_iter()
+            .chain(above(&wire.master))
+            .chain(ends)
+        {
+            if way.iter().all(|(name, _)| *name != one.0) {
+                way.push(one);
+            }
+        }
+        way
+    }
+
+    /// Returns whether a port or what stands for its functions is at a bridge
+    /// of Open vSwitch, by itself or in a bond.
+    #[must_use]
+    pub fn is_at_open_vswitch(&self) -> bool {
+        let wire = self.uplink.value().map(|wire| &wire.master);
+        let ends = self.representors.iter().map(|end| &end.master);
+        let mut all = wire.into_iter().chain(ends);
+        all.any(|master| {
+            let master = master.value().and_then(Option::as_ref);
+            master.is_some_and(Master::is_open_vswitch)
+        })
+    }
 }
 
 /// How a function hangs on the PCI Express bus, and how it could.
@@ -72,6 +122,28 @@ pub enum EswitchMode {
     Legacy,
     /// By rules that a bridge of the host gives to it.
     Switchdev,
+}
+
+impl EswitchMode {
+    const ALL: [(Self, &str); 2] =
+        [(Self::Legacy, "legacy"), (Self::Switchdev, "switchdev")];
+}
+
+impl fmt::Display for EswitchMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = Self::ALL.iter().find(|(mode, _)| mode == self);
+        f.write_str(own.map_or("", |(_, name)| *name))
+    }
+}
+
+impl FromStr for EswitchMode {
+    type Err = ParseValueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let own = Self::ALL.iter().find(|(_, name)| *name == text);
+        let bad = || ParseValueError::new(text, "\"legacy\" or \"switchdev\"");
+        own.map(|(mode, _)| *mode).ok_or_else(bad)
+    }
 }
 
 /// The interface of a card's wire.
@@ -116,8 +188,31 @@ pub struct Master {
     pub kind: MasterKind,
     /// Its MTU.
     pub mtu: Fact<u32>,
+    /// Who answers at the other end of a bond by LACP; none where nobody
+    /// does.
+    #[serde(default = "Fact::<Option<MacAddress>>::not_read")]
+    pub partner: Fact<Option<MacAddress>>,
     /// What the bond or bridge belongs to in turn, by name.
     pub above: Option<String>,
+}
+
+impl Uplink {
+    /// Returns whether it is in a bond of the kernel.
+    #[must_use]
+    pub fn is_in_a_bond(&self) -> bool {
+        let master = self.master.value().and_then(Option::as_ref);
+        master.is_some_and(|master| matches!(master.kind, MasterKind::Bond(_)))
+    }
+}
+
+impl Master {
+    /// Returns whether it is a bridge of Open vSwitch, or at one.
+    #[must_use]
+    pub fn is_open_vswitch(&self) -> bool {
+        const DATAPATH: &str = "ovs-system";
+        self.kind == MasterKind::Openvswitch
+            || self.above.as_deref() == Some(DATAPATH)
+    }
 }
 
 /// What holds interfaces together.
@@ -134,6 +229,14 @@ pub enum MasterKind {
     Openvswitch,
     /// Something else.
     Other,
+}
+
+impl MasterKind {
+    /// Returns whether it is a bond that agrees with its other end by LACP.
+    #[must_use]
+    pub fn has_lacp(&self) -> bool {
+        matches!(self, Self::Bond(mode) if mode == "802.3ad")
+    }
 }
 
 /// Ring buffers, in descriptors.
@@ -185,6 +288,26 @@ pub struct Identity {
     /// The most that it may send, in Mbit/s; 0 for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<u32>,
+    /// What it may send in any case, in Mbit/s; 0 for no promise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_rate: Option<u32>,
+}
+
+impl Identity {
+    /// A function with an address of which nothing else is known.
+    #[must_use]
+    pub const fn new(vf: u16, mac: MacAddress) -> Self {
+        Self {
+            vf,
+            mac,
+            vlan: None,
+            trust: None,
+            spoof_check: None,
+            link_state: None,
+            max_rate: None,
+            min_rate: None,
+        }
+    }
 }
 
 /// An interface that stands for a part of a function in the card's switch.

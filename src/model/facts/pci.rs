@@ -32,6 +32,15 @@ pub struct PciFunction {
     pub interfaces: Vec<String>,
 }
 
+impl PciFunction {
+    /// Returns whether a VM has it, or could: no driver of the host's does.
+    #[must_use]
+    pub fn is_passed_through(&self) -> bool {
+        let driver = self.driver.value().and_then(Option::as_deref);
+        driver == Some("vfio-pci")
+    }
+}
+
 /// SR-IOV of a physical function.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,

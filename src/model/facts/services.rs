@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::NetworkConfigurator;
 use crate::base::HostPath;
 use crate::model::Fact;
 
@@ -29,6 +30,9 @@ pub struct ServiceFacts {
     pub claims: Fact<Vec<Claim>>,
     /// Programs that make files take effect and are installed, sorted.
     pub programs: Fact<Vec<String>>,
+    /// What configures the network when the host boots, sorted.
+    #[serde(default = "Fact::<Vec<NetworkConfigurator>>::not_read")]
+    pub network: Fact<Vec<NetworkConfigurator>>,
 }
 
 /// A line of a file that sets a place.
@@ -56,6 +60,7 @@ impl ServiceFacts {
             lines_of_others: Fact::unknown(reason),
             claims: Fact::unknown(reason),
             programs: Fact::unknown(reason),
+            network: Fact::unknown(reason),
         }
     }
 

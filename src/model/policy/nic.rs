@@ -32,6 +32,10 @@ pub struct NicPolicy {
     /// where it does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<EswitchMode>,
+    /// The bridge of the host that functions are plugged into, in switchdev
+    /// mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<InterfaceName>,
     /// The MTU of each, from the wire to the guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,

@@ -14,8 +14,9 @@ const HARMLESS: [&str; 3] = ["vfio-pci", "pci-stub", "pcieport"];
 const SAID: usize = 3;
 
 impl Functions<'_> {
-    /// Returns the functions that would do, or why none: those first that the
-    /// host has no interface of, then the lowest.
+    /// Returns the functions that would do, or why none: those first that are
+    /// there, of these those that the host has no interface of, then the
+    /// lowest.
     pub(super) fn candidates(
         &self,
         domain: &Domain,
@@ -39,7 +40,8 @@ impl Functions<'_> {
             }
         }
         let is_hosts = |f: &PciFunction| !f.interfaces.is_empty();
-        free.sort_by_key(|f| (is_hosts(f), f.address));
+        let is_to_come = |f: &PciFunction| self.facts.is_to_come(f.address);
+        free.sort_by_key(|f| (is_to_come(f), is_hosts(f), f.address));
         match (free.is_empty(), obstacles.len()) {
             (false, _) => Ok(free.iter().map(|f| f.address).collect()),
             (true, 0) => Err(self.none_of(all, from)),
@@ -82,8 +84,8 @@ impl Functions<'_> {
             (able, _) if able.iter().all(|c| has_none(c)) => {
                 let able: Vec<_> = able.iter().map(|c| c.address).collect();
                 format!(
-                    "{} has no virtual functions yet: make them, and plan \
-                     again",
+                    "{} has no virtual functions yet: give [nic] its name and \
+                     a count",
                     names(&able)
                 )
             }
@@ -100,6 +102,9 @@ impl Functions<'_> {
         let address = function.address;
         if let Some(holder) = self.other_holder(domain, address) {
             return Some(format!("{holder} has {address}"));
+        }
+        if self.facts.is_to_come(address) {
+            return self.obstacle_to_come(function);
         }
         let group = match &function.iommu_group {
             Fact::Unknown { unknown } => {
@@ -122,6 +127,31 @@ impl Functions<'_> {
         })
     }
 
+    /// Says why a function that is not there yet will not do. The kernel gives
+    /// each a group of its own unless what is above the card joins all below;
+    /// then the card is not alone in its group either.
+    fn obstacle_to_come(&self, function: &PciFunction) -> Option<String> {
+        let card = self.function(function.physfn?)?;
+        let at = card.address;
+        match &card.iommu_group {
+            Fact::Unknown { unknown } => Some(format!(
+                "the IOMMU group of {at}, whose functions are to be made, is \
+                 not known: {unknown}"
+            )),
+            Fact::Known { value: None, .. } => Some(format!(
+                "{at} has no IOMMU group: the host's IOMMU is off"
+            )),
+            Fact::Known { value: Some(group), .. } => {
+                let mut others = self.companions(card).into_iter();
+                let other = others.find(|other| !other.is_beside(at))?;
+                Some(format!(
+                    "{at} shares IOMMU group {group} with {other}, and so will \
+                     its functions"
+                ))
+            }
+        }
+    }
+
     /// Says why a member of a function's group keeps it from being given.
     fn in_the_way(
         &self,
@@ -139,8 +169,7 @@ impl Functions<'_> {
         let Some(known) = self.function(other) else {
             // A port above the card goes with nobody.
             let own = function.address;
-            let card = |f: PciAddress| (f.segment(), f.bus(), f.slot());
-            let same = card(own) == card(other);
+            let same = own.is_beside(other);
             return same.then(|| "which is not known".to_owned());
         };
         match &known.driver {

@@ -2,8 +2,8 @@
 //!
 //! A policy asks for functions of a card, and two VMs can want the same one.
 //! A function that a definition has already stays. Of the others the one near
-//! the VM comes first, then one that the host has no interface of, then the
-//! lowest. A function cannot be given that another VM has, or whose IOMMU group
+//! the VM comes first, then one that is there and not only planned, then one
+//! that the host has no interface of, then the lowest. A function cannot be given that another VM has, or whose IOMMU group
 //! holds something that others use: VFIO takes a group as a whole.
 
 mod attached;
@@ -218,7 +218,11 @@ impl<'a> Functions<'a> {
                 [] => String::new(),
                 names => format!(" ({})", names.join(", ")),
             };
-            parts.push(format!("is a function of {}{names}", card.address));
+            let is = match self.facts.is_to_come(function.address) {
+                true => "will be, once the host has booted,",
+                false => "is",
+            };
+            parts.push(format!("{is} a function of {}{names}", card.address));
         }
         match &function.nodes {
             Fact::Known { value, .. } => {
@@ -259,6 +263,9 @@ impl<'a> Functions<'a> {
 
     /// Returns what else is in a function's IOMMU group.
     fn companions(&self, function: &PciFunction) -> Vec<PciAddress> {
+        if function.iommu_group.value().is_none() {
+            return Vec::new();
+        }
         let own = function.address;
         let groups = self.facts.kernel.iommu.groups.value();
         let mut groups = groups.into_iter().flatten();

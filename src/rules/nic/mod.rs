@@ -13,8 +13,8 @@
 use std::collections::BTreeSet;
 
 use crate::base::{PciAddress, SwitchId};
-use crate::model::facts::{Nic, PciFunction, Sriov, Uplink};
-use crate::model::policy::{Level, NicName};
+use crate::model::facts::{Facts, Nic, PciFunction, Sriov, Uplink};
+use crate::model::policy::{NicName, Policy};
 use crate::model::{Stage, Target};
 use crate::rules::{Edit, HostContext, Verdict, place, sriov_vfs};
 
@@ -38,9 +38,9 @@ pub(super) struct Card<'a> {
 
 /// Returns the cards that the policy names, or what there is to say instead.
 pub(super) fn cards<'a>(
-    cx: &HostContext<'a>,
+    facts: &'a Facts,
+    policy: &Policy,
 ) -> Result<Vec<Card<'a>>, Verdict> {
-    let facts = cx.facts;
     let unknown = |fact, why: Option<&str>| Verdict::Unknown {
         fact,
         why: why.unwrap_or_default().to_owned(),
@@ -50,7 +50,7 @@ pub(super) fn cards<'a>(
         all.value().ok_or_else(|| unknown("network cards", all.reason()))?;
     let functions = facts.pci.value().map_or(&[][..], Vec::as_slice);
     let mut cards: Vec<Card<'a>> = Vec::new();
-    for name in &cx.policy.nic.functions {
+    for name in &policy.nic.functions {
         let nic = nics
             .iter()
             .find(|nic| is_called(nic, name))
@@ -96,12 +96,8 @@ pub(super) fn cards<'a>(
 /// Returns the cards for a rule that adds a step to the unit; none where
 /// there will be no unit.
 pub(super) fn steps<'a>(cx: &HostContext<'a>) -> Option<Vec<Card<'a>>> {
-    let rule = &sriov_vfs::RULE;
-    let level = cx.policy.rules.get(rule.id).copied().unwrap_or(rule.level);
-    if level != Level::Plan {
-        return None;
-    }
-    sriov_vfs::admitted(cx).ok()
+    let planned = cx.policy.plans(sriov_vfs::RULE.id);
+    planned.then(|| sriov_vfs::admitted(cx).ok()).flatten()
 }
 
 /// Says which rules for udev make functions beside the unit, and which go by
@@ -175,13 +171,8 @@ pub(super) fn lacks(cx: &HostContext<'_>, program: &str) -> Option<Verdict> {
     (!there).then(|| Verdict::Advise(vec![text]))
 }
 
-/// Returns whether two functions are ports of one card.
-pub(super) fn is_one_card(one: PciAddress, other: PciAddress) -> bool {
-    let card = |at: PciAddress| (at.segment(), at.bus(), at.slot());
-    card(one) == card(other)
-}
-
-fn is_called(nic: &Nic, name: &NicName) -> bool {
+/// Returns whether a card is called so.
+pub(super) fn is_called(nic: &Nic, name: &NicName) -> bool {
     match name {
         NicName::Address(address) => nic.function == *address,
         NicName::Interface(name) => {

@@ -147,6 +147,14 @@ fn switch(machine: &Machine) {
         r#"{"data":[[["map",[["hw-offload","true"],["lacp-fallback-ab","true"],
 ["rack","my own rack"],["tc-policy","skip_sw"]]]]],"headings":["other_config"]}"#,
     );
+    machine.file("programs/ovs-vsctl --timeout=4 list-br", "vmbr1");
+    machine.link("sys/class/net/vmbr0", "sys/devices/virtual/net/vmbr0");
+    machine.folder("sys/devices/virtual/net/vmbr0/bridge");
+    machine.file("usr/sbin/ifreload", "");
+    machine.file(
+        "etc/network/interfaces",
+        "# my own rack\nauto vmbr1\nsource /etc/network/interfaces.d/*",
+    );
 }
 
 fn rdma(machine: &Machine, physfn: &str, n: usize, name: &str) {
@@ -245,6 +253,10 @@ fn udev(machine: &Machine) {
         "# my own rack\nSUBSYSTEM==\"net\", ACTION==\"add\", \
          ATTR{phys_switch_id}==\"52ac120003bd70c4\", \
          ATTR{phys_port_name}==\"p0\", \
-         ATTR{device/sriov_numvfs}==\"0\", ATTR{device/sriov_numvfs}=\"4\"",
+         ATTR{device/sriov_numvfs}==\"0\", ATTR{device/sriov_numvfs}=\"4\"\n\
+         SUBSYSTEM==\"net\", ACTION==\"add\", \
+         ATTR{phys_switch_id}==\"52ac120003bd70c4\", \
+         ATTR{phys_port_name}!=\"p[0-9]*\", ATTR{phys_port_name}!=\"\", \
+         NAME=\"ovs-sw1$attr{phys_port_name}\"",
     );
 }

@@ -27,6 +27,11 @@ pub(crate) const SCENARIO: Scenario = Scenario {
             found_by: "each function has its planned address",
         },
         Fault {
+            name: "shrunk",
+            shape: "systemd-vf",
+            found_by: "status finds nothing",
+        },
+        Fault {
             name: "disabled",
             shape: "systemd-vf",
             found_by: "the unit has taken all its steps",
@@ -101,6 +106,10 @@ fn run(lab: &Lab) -> Result<()> {
                 let mac = "02:00:00:00:00:99";
                 let line = ["link", "set", &port, "vf", "1", "mac", mac];
                 lab.ip("renamed", &line)?;
+            }
+            if lab.does_wrong("shrunk") {
+                let line = ["link", "set", &port(&card)?, "mtu", "1500"];
+                lab.ip("shrunk", &line)?;
             }
             lab.keep_json("applied.json", &look(lab, &card)?)?;
             plan(lab, "again.json")?;

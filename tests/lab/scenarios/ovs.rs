@@ -208,6 +208,19 @@ fn judge(results: &Results, judge: &mut Judge) -> Result<()> {
         modules.is_some_and(|all| all.contains(&json!("openvswitch"))),
         || format!("{modules:?}"),
     );
+    let bridges = &facts["bridges"]["value"];
+    for (bridge, _) in BRIDGES {
+        judge.same(
+            format!("vmtune knows whose {bridge} is"),
+            &bridges[bridge],
+            &json!("open-vswitch"),
+        );
+    }
+    judge.same(
+        "vmtune knows that offload is asked for",
+        &facts["open_vswitch"]["value"]["hw-offload"],
+        &json!("true"),
+    );
     Ok(())
 }
 

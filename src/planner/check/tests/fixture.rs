@@ -188,6 +188,7 @@ pub(super) fn host() -> Facts {
         cache_control: unknown(),
         nics: unknown(),
         open_vswitch: unknown(),
+        bridges: unknown(),
         interrupts: unknown(),
         services: ServiceFacts::unknown("not part of this fixture"),
         settings: BTreeMap::new(),

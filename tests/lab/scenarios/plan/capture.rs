@@ -97,6 +97,7 @@ fn still(mut facts: Value) -> Value {
     strip(&mut facts);
     unname(&mut facts["nics"]);
     unname(&mut facts["open_vswitch"]);
+    unname(&mut facts["bridges"]);
     facts["source"].take();
     facts["memory"]["free"].take();
     facts["memory"]["zones"].take();
