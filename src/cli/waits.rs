@@ -1,6 +1,7 @@
 //! What is prepared and waits for a VM to start or for the host to boot, with
 //! the command for it.
 
+use super::proxmox::runs;
 use super::report::{self, FAINT, Page};
 use crate::apply::{Outcome, StepResult};
 use crate::hypervisor::Hypervisor;
@@ -19,22 +20,38 @@ pub(super) fn waits(
             continue;
         }
         boot |= step.stage == Stage::HostBoot;
-        let Place::Definition { name, uuid } = &step.place else { continue };
-        let virsh = |what: &str| {
-            let uri = word(hypervisor.uri());
-            format!("virsh -c {uri} {what} {}", word(name.as_str()))
-        };
-        // One that cannot be found any more waits for nothing.
-        let Ok(live) = hypervisor.live_definition(uuid) else { continue };
-        let running = live.is_some();
+        let (running, name, command): (_, _, &dyn Fn(&str) -> Vec<String>) =
+            match &step.place {
+                Place::Definition { name, uuid } => {
+                    // One that cannot be found any more waits for nothing.
+                    let live = hypervisor.live_definition(uuid);
+                    let Ok(live) = live else { continue };
+                    (live.is_some(), name, &|what| {
+                        let words = [
+                            "virsh",
+                            "-c",
+                            hypervisor.uri(),
+                            what,
+                            name.as_str(),
+                        ];
+                        words.map(str::to_owned).to_vec()
+                    })
+                }
+                Place::Conf { name, vmid } => (runs(*vmid), name, &|what| {
+                    let vmid = vmid.to_string();
+                    ["qm", what, &vmid].map(str::to_owned).to_vec()
+                }),
+                _ => continue,
+            };
         if running && step.stage == Stage::Now {
             continue;
         }
         if running {
             let text = format!("{name} still runs as it was defined before");
-            commands.push((virsh("shutdown"), text));
+            commands.push((spelled(&command("shutdown")), text));
         }
-        commands.push((virsh("start"), format!("{name} starts as planned")));
+        let text = format!("{name} starts as planned");
+        commands.push((spelled(&command("start")), text));
     }
     if boot {
         let text = "the host boots as planned".to_owned();
@@ -50,6 +67,12 @@ pub(super) fn waits(
         .map(|(command, text)| (command.as_str(), text.as_str()))
         .collect();
     report::next(page, &commands);
+}
+
+/// Spells a command for a shell.
+pub(super) fn spelled(words: &[String]) -> String {
+    let words: Vec<_> = words.iter().map(|one| word(one)).collect();
+    words.join(" ")
 }
 
 /// Spells a word for a shell; most need no quotes.
@@ -96,6 +119,7 @@ mod tests {
             steps: vec![step(file, Stage::HostBoot, StepResult::AlreadySo)],
             failed: None,
             rolled_back: vec![],
+            rewritten: vec![],
             gone: vec![],
             rollback_failures: vec![],
         };

@@ -48,7 +48,8 @@ pub fn vms(root: &Root) -> Result<Vec<ProxmoxVm>, ReadError> {
 }
 
 /// Returns whether the process that a VM was started as is there.
-fn runs(root: &Root, vmid: Vmid) -> bool {
+#[must_use]
+pub fn runs(root: &Root, vmid: Vmid) -> bool {
     let pid = root.read(&format!("run/qemu-server/{vmid}.pid")).ok();
     let pid = pid.and_then(|text| text.trim().parse::<u32>().ok());
     pid.is_some_and(|pid| root.exists(&format!("proc/{pid}/stat")))
