@@ -114,12 +114,17 @@ pub(super) fn request(
     let (conf, to) = (Conf::parse(found)?, Conf::parse(to)?);
     let (mut set, mut delete) = (BTreeMap::new(), BTreeSet::new());
     let mut revert = BTreeSet::new();
-    for key in conf.differing(&to) {
+    // What waits and changes nothing was left by a `qm` that was cut off.
+    let waiting = conf.waiting().into_iter().map(str::to_owned);
+    let keys: BTreeSet<_> =
+        conf.differing(&to).into_iter().chain(waiting).collect();
+    for key in keys {
         match (to.value(&key), conf.main_value(&key)) {
             // What is wanted is there, and something else waits.
             (wanted, main) if wanted == main => {
                 revert.insert(key);
             }
+            _ if conf.agrees(&to, &key) => {}
             (Some(wanted), _) => {
                 set.insert(key, wanted.to_owned());
             }
@@ -137,7 +142,7 @@ pub(super) fn request(
 pub(super) fn normalised(written: &Conf, left: &Conf) -> Vec<Difference> {
     let mut parts = differences(written, left);
     let one = |path: &str, kind| Difference { path: path.to_owned(), kind };
-    if left.waits() && !written.waits() {
+    if written.waiting().is_empty() && !left.waiting().is_empty() {
         parts.push(one("[PENDING]", DifferenceKind::Added));
     } else if parts.is_empty() && written.text() != left.text() {
         parts.push(one("the layout", DifferenceKind::Other));
@@ -230,6 +235,10 @@ mod tests {
         let now = "cores: 1\n\n[PENDING]\ncores: 4\n";
         assert_eq!(words(now, former), "--cores 2");
         assert!(request(vmid, FORMER, FORMER).unwrap().is_empty());
+        assert!(request(vmid, now, now).unwrap().is_empty());
+        // A `qm` that was cut off while it reverted.
+        let half = "cores: 1\n\n[PENDING]\ncores: 1\n";
+        assert_eq!(words(half, "cores: 1\n"), "--revert cores");
     }
 
     #[test]

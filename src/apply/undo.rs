@@ -143,11 +143,18 @@ impl Undo {
             return Ok(Back::Found);
         }
         if is_back(step, &current) {
-            if matches!(place, Place::File(_)) {
+            if matches!(place, Place::File(_) | Place::Conf { .. }) {
                 // Folders, and what a kill in the middle has left.
                 self.put_back(places, step, &current)?;
             }
-            return Ok(Back::Found);
+            if !matches!(place, Place::Conf { .. }) {
+                return Ok(Back::Found);
+            }
+            let back = places.standing::<StepError>(place)?.text;
+            return Ok(match back == step.former {
+                true => Back::Found,
+                false => Back::Rewritten,
+            });
         }
         let look = match force {
             Force::Nothing => true,
@@ -256,7 +263,9 @@ fn cut_off(step: &Step, current: &Option<String>) -> Option<Deviation> {
     }
     let how = differs(step, &step.former, current)?;
     match (how, &step.former, &step.written, current) {
-        (Deviation::Definition(mut others), Some(former), Some(written), _) => {
+        (Deviation::Definition(mut others), Some(former), Some(written), _)
+            if matches!(place, Place::Definition { .. }) =>
+        {
             let ours = differences(former, written).unwrap_or_default();
             let ours: Vec<_> =
                 ours.iter().map(|one| section(&one.path)).collect();

@@ -126,6 +126,10 @@ impl Hypervisor for FaultyHypervisor<'_> {
         self.inner.uri()
     }
 
+    fn is_node(&self) -> bool {
+        self.inner.is_node()
+    }
+
     fn domains(&self) -> Result<Vec<DomainInfo>, HypervisorError> {
         let uri = self.uri().to_owned();
         let failed = |text| HypervisorError::List { uri, source: cause(text) };

@@ -17,6 +17,7 @@ use vmtune::model::{
 use vmtune::system::Live;
 
 use crate::fault::{Events, Fault, FaultyHypervisor, FaultySystem, make};
+use crate::node;
 
 /// The places of the host: target, what stands there, what shall.
 const PLACES: [(&str, Option<&str>, Option<&str>); 18] = [
@@ -88,6 +89,13 @@ const TEXTS: [(&str, &str); 3] = [
     ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
     // No partition is in the way.
     ("sys/fs/cgroup/cpuset.cpus.isolated", "\n"),
+];
+
+/// What has made something of the host's files before.
+pub(crate) const PROGRAMS: [Program; 3] = [
+    Program::KernelInstall,
+    Program::DaemonReload,
+    Program::TryRestart(Service::Irqbalance),
 ];
 
 pub(crate) const VMS: [&str; 4] = ["vm1", "vm2", "vm3", "vm4"];
@@ -165,13 +173,8 @@ impl Scene {
             let mode = fs::Permissions::from_mode(mode);
             fs::set_permissions(root.join(file), mode).unwrap();
         }
-        let programs = [
-            Program::KernelInstall,
-            Program::DaemonReload,
-            Program::TryRestart(Service::Irqbalance),
-        ];
-        for program in &programs {
-            make(&root, program).unwrap();
+        for program in PROGRAMS {
+            make(&root, &program).unwrap();
         }
         fs::create_dir(path.join("vms")).unwrap();
         for (name, n) in VMS.into_iter().zip(1..) {
@@ -244,8 +247,16 @@ impl Scene {
         hypervisor: &dyn Hypervisor,
         fault: Fault,
     ) -> Result<Outcome, ApplyError> {
-        let plan = plan(hypervisor);
+        let plan = self.plan(hypervisor);
         self.with(hypervisor, fault, |machine, _| apply(&plan, None, machine))
+    }
+
+    /// Makes the plan for this host and these VMs.
+    pub(crate) fn plan(&self, hypervisor: &dyn Hypervisor) -> Plan {
+        match node::at(&self.path) {
+            Some(_) => node::plan(self),
+            None => plan(hypervisor),
+        }
     }
 
     pub(crate) fn rollback(

@@ -1,7 +1,7 @@
 //! What two definitions say differently, key by key.
 
 use super::property;
-use super::text::{Conf, Line, Section};
+use super::text::{Conf, Line, Section, deleted};
 
 impl Conf {
     /// Returns the keys that mean something else at the next start in another
@@ -38,13 +38,19 @@ impl Conf {
         Some(&self.text()[entry.value])
     }
 
-    /// Returns whether anything waits for the next start.
+    /// Returns the keys that get a value at the next start, or go.
     #[must_use]
-    pub fn waits(&self) -> bool {
-        let waits = |line: &Line| {
-            line.section == Section::Pending && line.entry.is_some()
-        };
-        self.lines().iter().any(waits)
+    pub fn waiting(&self) -> Vec<&str> {
+        let pending = |line: &&Line| line.section == Section::Pending;
+        let lines = self.lines().iter().filter(pending);
+        let entries = lines.filter_map(|line| line.entry.clone());
+        let keys = entries.flat_map(|entry| match &self.text()[entry.key] {
+            "delete" => deleted(&self.text()[entry.value])
+                .map(|key| key.trim_start_matches('!'))
+                .collect(),
+            key => vec![key],
+        });
+        keys.collect()
     }
 }
 
@@ -61,7 +67,8 @@ mod tests {
         assert_eq!(one.differing(&other), Vec::<String>::new());
         assert_eq!(other.main_value("cores"), Some("2"));
         assert_eq!(other.main_value("memory"), None);
-        assert!(other.waits() && !one.waits());
+        assert_eq!(other.waiting(), ["cores", "balloon"]);
+        assert!(one.waiting().is_empty());
         let third = Conf::parse("cores: 8\nmemory: 1\nnuma: 1\n").unwrap();
         let keys = ["cores", "memory", "numa0"];
         assert_eq!(one.differing(&third), keys);
