@@ -54,7 +54,8 @@ fn what(step: &Preview) -> String {
             format!("{} → {}", text(former), text(written))
         }
         (Place::Program(_) | Place::Conf { .. }, ..) => {
-            format!("run `{}`", spelled(&step.command))
+            let words = step.command.iter().map(String::as_str);
+            format!("run `{}`", spelled(words))
         }
     }
 }

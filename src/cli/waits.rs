@@ -20,38 +20,30 @@ pub(super) fn waits(
             continue;
         }
         boot |= step.stage == Stage::HostBoot;
-        let (running, name, command): (_, _, &dyn Fn(&str) -> Vec<String>) =
-            match &step.place {
-                Place::Definition { name, uuid } => {
-                    // One that cannot be found any more waits for nothing.
-                    let live = hypervisor.live_definition(uuid);
-                    let Ok(live) = live else { continue };
-                    (live.is_some(), name, &|what| {
-                        let words = [
-                            "virsh",
-                            "-c",
-                            hypervisor.uri(),
-                            what,
-                            name.as_str(),
-                        ];
-                        words.map(str::to_owned).to_vec()
-                    })
-                }
-                Place::Conf { name, vmid } => (runs(*vmid), name, &|what| {
-                    let vmid = vmid.to_string();
-                    ["qm", what, &vmid].map(str::to_owned).to_vec()
-                }),
-                _ => continue,
-            };
+        let (running, name, program, vm) = match &step.place {
+            Place::Definition { name, uuid } => {
+                // One that cannot be found any more waits for nothing.
+                let live = hypervisor.live_definition(uuid);
+                let Ok(live) = live else { continue };
+                let program = vec!["virsh", "-c", hypervisor.uri()];
+                (live.is_some(), name, program, name.to_string())
+            }
+            Place::Conf { name, vmid } => {
+                (runs(*vmid), name, vec!["qm"], vmid.to_string())
+            }
+            _ => continue,
+        };
+        let command =
+            |what: &str| spelled(program.iter().copied().chain([what, &vm]));
         if running && step.stage == Stage::Now {
             continue;
         }
         if running {
             let text = format!("{name} still runs as it was defined before");
-            commands.push((spelled(&command("shutdown")), text));
+            commands.push((command("shutdown"), text));
         }
         let text = format!("{name} starts as planned");
-        commands.push((spelled(&command("start")), text));
+        commands.push((command("start"), text));
     }
     if boot {
         let text = "the host boots as planned".to_owned();
@@ -70,9 +62,8 @@ pub(super) fn waits(
 }
 
 /// Spells a command for a shell.
-pub(super) fn spelled(words: &[String]) -> String {
-    let words: Vec<_> = words.iter().map(|one| word(one)).collect();
-    words.join(" ")
+pub(super) fn spelled<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
+    words.into_iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Spells a word for a shell; most need no quotes.

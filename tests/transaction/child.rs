@@ -12,7 +12,7 @@ use vmtune::hypervisor::Hypervisor;
 use crate::disk::Disk;
 use crate::fault::Fault;
 use crate::node;
-use crate::scene::{Scene, clean};
+use crate::scene::{Scene, clean, plan};
 
 /// What a child does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,10 @@ pub(crate) fn run(
     deed: Deed,
     fault: Fault,
 ) -> usize {
-    let plan = scene.plan(hypervisor);
+    let plan = match node::at(scene.path()) {
+        Some(_) => node::plan(scene),
+        None => plan(hypervisor),
+    };
     scene.with(hypervisor, fault, |machine, events| {
         let outcome: Outcome = match deed {
             Deed::Apply => apply(&plan, None, machine),

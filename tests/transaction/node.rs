@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use vmtune::apply::ApplyError;
+use vmtune::apply::{ApplyError, apply};
 use vmtune::base::{Digest, Vmid};
 use vmtune::hypervisor::Node;
 use vmtune::model::{Change, Objective, Plan, Stage, VmPlan};
@@ -148,7 +148,10 @@ fn a_kill_anywhere_in_a_rollback_is_recovered_from() {
         let scene = scene();
         let node = at(scene.path()).unwrap();
         let start = scene.host();
-        let outcome = scene.apply(&node, Fault::None).unwrap();
+        let plan = plan(&scene);
+        let outcome = scene
+            .with(&node, Fault::None, |machine, _| apply(&plan, None, machine));
+        let outcome = outcome.unwrap();
         assert!(clean(&outcome), "{outcome:?}");
         (scene, node, start)
     };

@@ -17,7 +17,6 @@ use vmtune::model::{
 use vmtune::system::Live;
 
 use crate::fault::{Events, Fault, FaultyHypervisor, FaultySystem, make};
-use crate::node;
 
 /// The places of the host: target, what stands there, what shall.
 const PLACES: [(&str, Option<&str>, Option<&str>); 18] = [
@@ -247,16 +246,8 @@ impl Scene {
         hypervisor: &dyn Hypervisor,
         fault: Fault,
     ) -> Result<Outcome, ApplyError> {
-        let plan = self.plan(hypervisor);
+        let plan = plan(hypervisor);
         self.with(hypervisor, fault, |machine, _| apply(&plan, None, machine))
-    }
-
-    /// Makes the plan for this host and these VMs.
-    pub(crate) fn plan(&self, hypervisor: &dyn Hypervisor) -> Plan {
-        match node::at(&self.path) {
-            Some(_) => node::plan(self),
-            None => plan(hypervisor),
-        }
     }
 
     pub(crate) fn rollback(

@@ -62,3 +62,64 @@ impl Live {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "the test makes a node")]
+
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::base::ConfDigest;
+
+    fn vmid() -> Vmid {
+        "101".parse().unwrap()
+    }
+
+    #[test]
+    fn a_definition_is_read_through_the_clusters_link_and_no_other() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |path: &str| temp.path().join(path);
+        fs::create_dir_all(at("etc/pve/nodes/a/qemu-server")).unwrap();
+        fs::write(at("etc/pve/nodes/a/qemu-server/101.conf"), "x").unwrap();
+        fs::create_dir(at("etc/secret")).unwrap();
+        fs::write(at("etc/secret/101.conf"), "secret").unwrap();
+        let live = Live::at(temp.path()).unwrap();
+        let link = at("etc/pve/qemu-server");
+        assert_eq!(live.conf(vmid()).unwrap(), None, "no link, no VM");
+        for (target, expected) in
+            [("nodes/a/qemu-server", Some("x")), ("nodes/b/qemu-server", None)]
+        {
+            symlink(target, &link).unwrap();
+            let text = live.conf(vmid()).unwrap();
+            assert_eq!(text.as_deref(), expected, "{target}");
+            fs::remove_file(&link).unwrap();
+        }
+        for target in ["../secret", "/etc/secret", "nodes/../../secret"] {
+            symlink(target, &link).unwrap();
+            let error = live.conf(vmid()).unwrap_err();
+            assert!(matches!(error, SystemError::NotRegular(_)), "{error}");
+            fs::remove_file(&link).unwrap();
+        }
+        fs::create_dir(&link).unwrap();
+        fs::write(link.join("101.conf"), "y").unwrap();
+        assert_eq!(live.conf(vmid()).unwrap().as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn a_folder_has_no_qm() {
+        let temp = tempfile::tempdir().unwrap();
+        let live = Live::at(temp.path()).unwrap();
+        let set = QmSet {
+            vmid: vmid(),
+            set: BTreeMap::from([("cores".to_owned(), "4".to_owned())]),
+            delete: BTreeSet::new(),
+            revert: BTreeSet::new(),
+            digest: ConfDigest::of(""),
+        };
+        let error = live.set_conf(&set).unwrap_err().to_string();
+        assert!(error.starts_with("`qm set 101 --cores 4 "), "{error}");
+    }
+}
