@@ -152,6 +152,13 @@ fn applies_and_rolls_back() {
     let (_, out, _) = vmtune(at, &["history", "--format", "json"]);
     assert!(out.contains("\"web\""), "{out}");
     let tuned = fs::read_to_string(&file).unwrap();
+    let (code, out, err) = vmtune(at, &["status", "101", "-v"]);
+    assert_eq!(code, 0, "{out}{err}");
+    fs::write(&file, tuned.replace("hugepages: 1024", "hugepages: 2")).unwrap();
+    let (code, out, err) = vmtune(at, &["status"]);
+    assert_eq!(code, 6, "{out}{err}");
+    assert!(out.contains("hugepages"), "{out}");
+    fs::write(&file, &tuned).unwrap();
     let (code, _, err) = vmtune(at, &["apply", plan, "-y"]);
     assert_eq!(code, 1);
     assert!(err.contains("affinity of web"), "{err}");

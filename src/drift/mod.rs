@@ -4,12 +4,14 @@
 //! that hold as well. Nothing is read here.
 
 mod interrupt;
+mod node;
 mod setting;
 mod threads;
 
 use serde::Serialize;
 
 pub use interrupt::{effective_path, interrupt};
+pub use node::node_vm;
 pub use setting::{Read, Same, Seen, setting};
 pub use threads::vm;
 

@@ -8,11 +8,11 @@ use crate::host::{Root, process};
 use crate::model::Fact;
 use crate::model::domain::{Cputune, Scheduler};
 
-fn cpus(text: &str) -> CpuSet {
+pub(in crate::drift) fn cpus(text: &str) -> CpuSet {
     text.parse().unwrap()
 }
 
-fn placement() -> VmPlacement {
+pub(in crate::drift) fn placement() -> VmPlacement {
     VmPlacement {
         name: "vm1".parse().unwrap(),
         exclusive: true,
@@ -52,10 +52,10 @@ fn thread(id: u32, role: Role, on: &str) -> Thread {
     Thread { id, role, cpus: cpus(on), allowed, scheduling }
 }
 
-fn running() -> RunningVm {
+pub(in crate::drift) fn running() -> RunningVm {
     let pages = [((NodeId(1), PageSize::TWO_MIB), Bytes(8 << 20))];
     RunningVm {
-        uuid: "c7a5fdbd-edaf-9455-926a-d65c16db1809".parse().unwrap(),
+        uuid: "c7a5fdbd-edaf-9455-926a-d65c16db1809".parse().ok(),
         pid: 1,
         started: 1000,
         threads: vec![
@@ -148,7 +148,7 @@ fn tree(maps: &str) -> tempfile::TempDir {
     let stat =
         |id: u32, name: &str| format!("{id} ({name}) S{}", " 0".repeat(49));
     write("stat", "btime 1000\n");
-    write("77/cmdline", &format!("qemu\0-uuid\0{}\0", running().uuid));
+    write("77/cmdline", &format!("qemu\0-uuid\0{}\0", running().uuid.unwrap()));
     write("77/status", "Name:\tqemu\nUid:\t0\t0\t0\t0\n");
     write("77/stat", &stat(77, "qemu"));
     write("77/numa_maps", maps);
