@@ -61,8 +61,9 @@ impl Bench {
         };
         write("run/qemu-server/101.pid", "77\n".into());
         write("proc/stat", format!("btime {BOOT}\n"));
-        let line = "/usr/bin/kvm\0-id\0101\0-name\0web,debug-threads=on\0";
-        write("proc/77/cmdline", line.into());
+        let line =
+            ["/usr/bin/kvm", "-id", "101", "-name", "web", ""].join("\0");
+        write("proc/77/cmdline", line);
         write("proc/77/status", "Name:\tkvm\nUid:\t0\t0\t0\t0\n".into());
         let zeros = vec!["0"; 19].join(" ");
         let rest = vec!["0"; 30].join(" ");
@@ -208,7 +209,7 @@ fn the_number_of_another_process_is_not_believed() {
     let bench = Bench::applied(false);
     bench.runs(1500, "0-7");
     let line = bench.temp.path().join("proc/77/cmdline");
-    fs::write(line, "/usr/bin/kvm\0-id\0102\0").unwrap();
+    fs::write(line, ["/usr/bin/kvm", "-id", "102", ""].join("\0")).unwrap();
     let waits = "placement: CPUs 4-5: waits for vm-start";
     assert_eq!(bench.said()[1], waits);
 }
