@@ -277,4 +277,4 @@ fn pages(
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
