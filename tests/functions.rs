@@ -130,6 +130,25 @@ fn a_function_is_attached_and_stays() {
 }
 
 #[test]
+fn a_vm_of_proxmox_gets_the_next_key() {
+    let policy = wanting(&[("vm", &[nic("auto")])]);
+    let conf = "cores: 4\nhostpci0: 0000:c1:00.1,pcie=1\nhostpci2: mapping=x\n\
+                machine: q35\nmemory: 2048\nname: vm\nnuma: 1\n";
+    // The first would do; a second one is wanted beside it.
+    let mut both = policy.clone();
+    both.vm.get_mut("vm").unwrap().nics.push(nic("auto"));
+    let first = planned(&host(), &both, &[conf]);
+    let text = first.definitions.values().next().unwrap();
+    assert!(text.contains("\nhostpci1: 0000:c1:00.2,pcie=1\n"), "{text}");
+    assert!(text.contains("\nballoon: 0\n") || text.starts_with("affinity"));
+    let second = planned(&host(), &both, &[text]);
+    assert_eq!(second.plan.changes, []);
+    let one = planned(&host(), &policy, &[conf]);
+    let text = one.definitions.values().next().unwrap();
+    assert!(!text.contains("hostpci1"), "{text}");
+}
+
+#[test]
 fn the_vm_goes_where_its_card_is() {
     let mut policy = wanting(&[("vm", &[nic("nicc1")])]);
     policy.devices.locality = DeviceLocality::Require;

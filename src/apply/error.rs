@@ -3,7 +3,7 @@
 use super::deviation::{Deviation, missed, show};
 use super::{Miss, Moved};
 use crate::base::{CpuSet, DomainName, HostPath, PciAddress};
-use crate::definition::xml::{EditError, XmlError};
+use crate::definition::{RenderError, SyntaxError};
 use crate::files::LockError;
 use crate::files::journal::{JournalError, TransactionId};
 use crate::hypervisor::HypervisorError;
@@ -99,11 +99,19 @@ pub enum ApplyError {
         /// The change's target.
         target: String,
     },
-    /// The plan is for a VM of Proxmox.
-    #[error("{vm} is a VM of Proxmox, and plans for these are not applied")]
-    Proxmox {
+    /// The plan changes a disk, or takes one away.
+    #[error("the plan changes {target}, which holds a VM's data")]
+    Data {
+        /// The change's target.
+        target: String,
+    },
+    /// The plan is for a VM of the other kind, libvirt's or Proxmox'.
+    #[error("{vm} is no VM of {here}")]
+    OtherKind {
         /// The VM.
-        vm: String,
+        vm: DomainName,
+        /// The connection.
+        here: String,
     },
     /// The plan changes a file, and does not say what starts the kernel.
     #[error(
@@ -122,13 +130,13 @@ pub enum ApplyError {
         /// Why.
         why: String,
     },
-    /// A definition is not XML.
+    /// A definition is none.
     #[error("reading the definition of {vm}")]
     Definition {
         /// The VM.
         vm: DomainName,
         /// Where and what.
-        source: XmlError,
+        source: SyntaxError,
     },
     /// A definition cannot be edited as planned.
     #[error("editing the definition of {vm}")]
@@ -136,7 +144,7 @@ pub enum ApplyError {
         /// The VM.
         vm: DomainName,
         /// Why.
-        source: EditError,
+        source: RenderError,
     },
     /// The hypervisor did not answer.
     #[error("asking the hypervisor")]
@@ -210,6 +218,11 @@ impl ApplyError {
             Self::MovedMeanwhile { .. } => {
                 "nothing was changed; `vmtune rollback` undoes what was done"
             }
+            Self::OtherKind { .. } => {
+                "nothing was changed; --connect names another place, \
+                 proxmox:/// the node of Proxmox that this machine is; a plan \
+                 for it is made there, or of a file called VMID.conf"
+            }
             Self::OtherConnection { .. } => {
                 "give --connect as it was given to `vmtune plan`"
             }
@@ -222,13 +235,11 @@ impl ApplyError {
             | Self::Gone { .. } => {
                 "nothing was changed; make a new plan with `vmtune plan`"
             }
-            Self::Foreign { .. } | Self::NoProgram { .. } => {
+            Self::Foreign { .. }
+            | Self::Data { .. }
+            | Self::NoProgram { .. } => {
                 "nothing was changed; somebody has edited the plan: make a \
                  new one with `vmtune plan`"
-            }
-            Self::Proxmox { .. } => {
-                "nothing was changed; `vmtune plan --format script` prints \
-                 the commands"
             }
             Self::Arguments { .. } => {
                 "nothing was changed; edit that file by hand, or plan without \
@@ -320,9 +331,9 @@ pub enum StepError {
     /// What was there before was written, and something else came back.
     #[error("what was there before came back changed: {0}")]
     NotRestored(Deviation),
-    /// What the hypervisor gave is not XML.
-    #[error("reading the definition that the hypervisor gave")]
-    Definition(#[from] XmlError),
+    /// What the hypervisor gave, or Proxmox, is no definition.
+    #[error("reading the definition that is there")]
+    Definition(#[from] SyntaxError),
 }
 
 impl StepError {

@@ -1,6 +1,7 @@
 //! The places that a plan changes, in the order in which they are changed:
 //! cpusets, files, the programs that make them take effect, other values of
-//! the kernel, and for each VM its definition and, where it runs, its threads.
+//! the kernel, and for each VM its definition and, where it runs with
+//! libvirt, its threads.
 
 use std::collections::BTreeSet;
 
@@ -60,12 +61,19 @@ pub(super) fn of_host(plan: &Plan) -> Result<Vec<Group<'_>>, ApplyError> {
 }
 
 /// Returns the definition of a VM of the plan, and its threads where the plan
-/// moves some while the VM runs. Whether it does is looked at later.
+/// moves some while the VM runs. Whether it does is looked at later. A VM of
+/// Proxmox is where its number says.
 pub(super) fn of_vm<'p>(
     plan: &'p Plan,
     planned: &VmPlan,
     domains: &[DomainInfo],
 ) -> Result<Vec<Group<'p>>, ApplyError> {
+    if let Some(vmid) = planned.vmid {
+        let place = Place::Conf { name: planned.name.clone(), vmid };
+        let changes = changes_of(plan, &planned.name).collect();
+        let stage = Stage::VmStart;
+        return Ok(vec![Group { place, stage, changes }]);
+    }
     let vm = find(domains, planned)?;
     let (name, uuid) = (vm.name.clone(), vm.uuid);
     let changes: Vec<_> = changes_of(plan, &name).collect();

@@ -6,6 +6,7 @@
 //! it back. Whatever happens, [`Outcome`] says which place is how.
 
 mod arguments;
+mod conf;
 mod confirm;
 mod deviation;
 mod error;
@@ -87,6 +88,10 @@ pub struct Outcome {
     /// The places that are as they were before, and programs that were run to
     /// make that take effect.
     pub rolled_back: Vec<Place>,
+    /// Those of them that mean what they meant before, and are written another
+    /// way: whoever keeps a definition has done that, or somebody has changed
+    /// more of it.
+    pub rewritten: Vec<Place>,
     /// The places of which there was nothing left to undo: the VM does not
     /// run any more as it did, or the host was booted since.
     pub gone: Vec<Place>,
@@ -112,8 +117,9 @@ pub struct StepReport {
 pub enum StepResult {
     /// The place was changed, or the program was run.
     Changed {
-        /// Where the hypervisor made something else of a definition than
-        /// what was written, without harm to what was planned.
+        /// Where the hypervisor, or Proxmox, made something else of a
+        /// definition than what was written, without harm to what was
+        /// planned.
         normalised: Vec<Difference>,
         /// How many comments the hypervisor has dropped.
         comments_lost: usize,
@@ -207,6 +213,7 @@ fn begin(
             steps: steps.iter().map(StepReport::already_so).collect(),
             failed: None,
             rolled_back: Vec::new(),
+            rewritten: Vec::new(),
             gone: Vec::new(),
             rollback_failures: Vec::new(),
         });

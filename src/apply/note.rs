@@ -10,6 +10,7 @@
 use super::ApplyError;
 use super::prepare::Prepared;
 use crate::base::{Digest, DomainName, XmlPath};
+use crate::definition::RenderError;
 use crate::definition::xml::{Document, Edit};
 use crate::files::journal::TransactionId;
 use crate::files::plan_store;
@@ -55,9 +56,8 @@ fn with(
         target: note.clone().attribute(name),
         to: Some(value),
     });
-    let document = Document::parse(text)
-        .map_err(|source| ApplyError::Definition { vm: vm.clone(), source })?;
-    document
-        .edit(&edits)
-        .map_err(|source| ApplyError::Edit { vm: vm.clone(), source })
+    let edited = Document::parse(text)
+        .map_err(RenderError::from)
+        .and_then(|document| Ok(document.edit(&edits)?));
+    edited.map_err(|source| ApplyError::Edit { vm: vm.clone(), source })
 }

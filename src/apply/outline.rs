@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::definition::xml::{Document, Element, XmlError};
+use super::conf;
+use crate::definition::xml::Element;
+use crate::definition::{Parsed, SyntaxError};
 
 /// Where each program has an element of its own.
 const METADATA: &str = "/domain/metadata";
@@ -11,7 +13,7 @@ const METADATA: &str = "/domain/metadata";
 /// A place where two definitions differ. It shows no value: some are secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The place, as an XPath in the document that has it.
+    /// The place, as an XPath in the document that has it, or a key.
     pub path: String,
     /// How they differ there.
     pub kind: DifferenceKind,
@@ -43,15 +45,38 @@ impl fmt::Display for Difference {
 /// that is reported are left out.
 ///
 /// # Errors
-/// When a text is not XML.
+/// When a text is no definition.
 pub fn differences(
     first: &str,
     second: &str,
-) -> Result<Vec<Difference>, XmlError> {
+) -> Result<Vec<Difference>, SyntaxError> {
     if first == second {
         return Ok(Vec::new());
     }
-    let (first, second) = (outline(first)?, outline(second)?);
+    Ok(match (Parsed::read(first)?, Parsed::read(second)?) {
+        (Parsed::Conf(first), Parsed::Conf(second)) => {
+            conf::differences(&first, &second)
+        }
+        (first, second) => between(&outline(&first), &outline(&second)),
+    })
+}
+
+/// Says what whoever keeps a definition made of it otherwise than it was
+/// written.
+pub(super) fn normalised(written: &Parsed, left: &Parsed) -> Vec<Difference> {
+    match (written, left) {
+        (Parsed::Conf(written), Parsed::Conf(left)) => {
+            conf::normalised(written, left)
+        }
+        (written, left) => between(&outline(written), &outline(left)),
+    }
+}
+
+/// Compares two outlines.
+fn between(
+    first: &BTreeMap<String, String>,
+    second: &BTreeMap<String, String>,
+) -> Vec<Difference> {
     let missing = first.keys().filter(|path| !second.contains_key(*path));
     let added = second.keys().filter(|path| !first.contains_key(*path));
     let other = first
@@ -76,7 +101,7 @@ pub fn differences(
             kept.push(one);
         }
     }
-    Ok(kept)
+    kept
 }
 
 /// Returns the part of a definition that a place belongs to: `/domain/cputune`,
@@ -95,12 +120,13 @@ pub(super) fn section(path: &str) -> String {
 }
 
 /// Returns every element, attribute and text by its path.
-fn outline(text: &str) -> Result<BTreeMap<String, String>, XmlError> {
-    let document = Document::parse(text)?;
+fn outline(definition: &Parsed) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    let root = document.root();
-    walk(root, format!("/{}", root.name()), &mut found);
-    Ok(found)
+    if let Parsed::Xml(document) = definition {
+        let root = document.root();
+        walk(root, format!("/{}", root.name()), &mut found);
+    }
+    found
 }
 
 fn walk(

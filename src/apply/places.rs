@@ -1,7 +1,8 @@
 //! Reading and writing places, whatever their kind.
 
-use super::{StepError, live};
+use super::{StepError, conf, live};
 use crate::base::{CpuSet, HostPath};
+use crate::definition::SyntaxError;
 use crate::files::journal::Header;
 use crate::hypervisor::{Hypervisor, HypervisorError, Validate, is_remote};
 use crate::model::{Footing, Place, Standing};
@@ -36,6 +37,7 @@ impl Places<'_> {
                     text => Some(text?),
                 }
             }
+            Place::Conf { vmid, .. } => self.system.conf(*vmid)?,
             Place::Live { uuid, .. } => match self.hypervisor.pins(uuid) {
                 Err(error) if error.is_no_domain() => None,
                 pins => pins?.as_ref().map(live::text),
@@ -50,10 +52,12 @@ impl Places<'_> {
         Ok(Standing { text, footing: Footing::default() })
     }
 
-    /// Makes a place hold this text, or runs the program.
+    /// Makes a place hold this text in place of the one that was found there,
+    /// or runs the program.
     pub(super) fn put(
         &self,
         place: &Place,
+        found: Option<&str>,
         text: Option<&str>,
         footing: &Footing,
         validate: Validate,
@@ -66,6 +70,14 @@ impl Places<'_> {
             (Place::Definition { name, .. }, Some(text)) => {
                 self.hypervisor.define(name, text, validate)?;
             }
+            (Place::Conf { vmid, .. }, Some(text)) => {
+                let found = found.unwrap_or_default();
+                let set = conf::request(*vmid, found, text)
+                    .map_err(SyntaxError::from)?;
+                if !set.is_empty() {
+                    self.system.set_conf(&set)?;
+                }
+            }
             (Place::Kernel(path), Some(text)) => {
                 self.system.set_value(path, text)?;
             }
@@ -76,6 +88,7 @@ impl Places<'_> {
             // The journal holds no such step, and no plan leads to one.
             (
                 Place::Definition { .. }
+                | Place::Conf { .. }
                 | Place::Live { .. }
                 | Place::Kernel(_),
                 None,

@@ -4,11 +4,11 @@ use super::arguments::render_arguments;
 use super::group::{Group, groups, programs_of};
 use super::meaning::{same, same_value};
 use super::places::Places;
-use super::{ApplyError, Moved, functions, live, render};
-use crate::base::{Digest, DomainName, Leaf, XmlPath};
-use crate::definition::xml::Document;
+use super::{ApplyError, Moved, conf, functions, live, render};
+use crate::base::{Digest, DomainName, Leaf};
+use crate::definition::Parsed;
 use crate::hypervisor::{DomainInfo, is_remote};
-use crate::model::{Change, Footing, Place, Plan, Stage, Target};
+use crate::model::{Change, Footing, Place, Plan, Stage, Target, VmPlan};
 
 /// A place that is as the plan knows it, and what it shall be.
 #[derive(Debug, Clone)]
@@ -118,6 +118,9 @@ pub(super) fn look<'p>(
             }
             definition(plan, name, former.as_deref(), &group.changes)?
         }
+        Place::Conf { name, .. } => {
+            definition(plan, name, former.as_deref(), &group.changes)?
+        }
         Place::File(path) => match (&group.changes[..], former.as_deref()) {
             ([one], found) if matches!(one.target, Target::File(_)) => {
                 let same = |planned: Option<&str>| planned == found;
@@ -210,20 +213,19 @@ fn definition(
     if planned.any(|vm| vm.digest == digest) {
         return Ok((Some(render(text, plan, name)?), Vec::new()));
     }
-    let document = Document::parse(text).map_err(|source| {
+    let parsed = Parsed::read(text).map_err(|source| {
         ApplyError::Definition { vm: name.clone(), source }
     })?;
     let mut moved: Vec<_> = changes
         .iter()
         .filter_map(|change| {
-            let Target::Definition(path) = &change.target else { return None };
-            let found = leaf(&document, path);
+            let found = parsed.value(&change.target);
             let agree = match (&change.from, &found) {
-                (Some(_), Some(_)) if path.leaf == Leaf::Element => true,
+                (Some(_), Some(_)) if is_element(&change.target) => true,
                 (Some(a), Some(b)) => same(a, b),
                 (a, b) => a.is_none() && b.is_none(),
             };
-            let place = format!("{path} of {name}");
+            let place = format!("{} of {name}", change.target);
             (!agree).then(|| Moved::since(place, change, found))
         })
         .collect();
@@ -234,15 +236,9 @@ fn definition(
     Ok((None, moved))
 }
 
-fn leaf(document: &Document, path: &XmlPath) -> Option<String> {
-    match path.leaf {
-        Leaf::Element => document.find(path).map(|_| String::new()),
-        Leaf::Attribute(_) => document.value(path).map(Into::into),
-        Leaf::Text => {
-            let text = document.value(path)?.trim().to_owned();
-            (!text.is_empty()).then_some(text)
-        }
-    }
+/// Returns whether a target has only to be there.
+fn is_element(target: &Target) -> bool {
+    matches!(target, Target::Definition(path) if path.leaf == Leaf::Element)
 }
 
 /// Refuses a plan for another place, and one that changes what it does not
@@ -254,16 +250,21 @@ fn check_form(plan: &Plan, places: &Places<'_>) -> Result<(), ApplyError> {
         let plan = plan.connection.clone();
         return Err(ApplyError::OtherConnection { plan, here: here.into() });
     }
-    if let Some(vm) = plan.vms.iter().find(|vm| vm.vmid.is_some()) {
-        return Err(ApplyError::Proxmox { vm: vm.name.to_string() });
+    let node = places.hypervisor.is_node();
+    if let Some(vm) = plan.vms.iter().find(|vm| vm.vmid.is_some() != node) {
+        let (vm, here) = (vm.name.clone(), here.into());
+        return Err(ApplyError::OtherKind { vm, here });
     }
     let known = |vm: &str| plan.vms.iter().any(|one| one.name.as_str() == vm);
     for change in &plan.changes {
         let owned = match &change.target {
-            Target::Definition(_) => change.vm.as_deref().is_some_and(known),
-            Target::Conf(_) => {
-                let vm = change.vm.clone().unwrap_or_default();
-                return Err(ApplyError::Proxmox { vm });
+            Target::Conf(path) if conf::holds_data(path.key()) => {
+                let target = change.target.to_string();
+                return Err(ApplyError::Data { target });
+            }
+            Target::Definition(_) | Target::Conf(_) => {
+                let conf = matches!(change.target, Target::Conf(_));
+                conf == node && change.vm.as_deref().is_some_and(known)
             }
             // The kernel's values are set, never taken away.
             Target::Kernel(_) => change.vm.is_none() && change.to.is_some(),
@@ -278,10 +279,12 @@ fn check_form(plan: &Plan, places: &Places<'_>) -> Result<(), ApplyError> {
             return Err(ApplyError::Elsewhere { uri });
         }
     }
-    let names: Vec<&DomainName> = plan.vms.iter().map(|vm| &vm.name).collect();
-    for (n, name) in names.iter().enumerate() {
-        if names[..n].contains(name) {
-            let target = format!("{name} twice");
+    for (n, vm) in plan.vms.iter().enumerate() {
+        let same = |other: &VmPlan| {
+            other.name == vm.name || vm.vmid.is_some() && other.vmid == vm.vmid
+        };
+        if plan.vms[..n].iter().any(same) {
+            let target = format!("{} twice", vm.name);
             return Err(ApplyError::Foreign { target });
         }
     }

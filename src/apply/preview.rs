@@ -2,7 +2,7 @@
 
 use super::places::Places;
 use super::prepare::prepare;
-use super::{ApplyError, note};
+use super::{ApplyError, conf, note};
 use crate::base::Digest;
 use crate::files::journal::TransactionId;
 use crate::hypervisor::Hypervisor;
@@ -22,7 +22,7 @@ pub struct Preview {
     pub written: Option<String>,
     /// Whether that is so already.
     pub already_so: bool,
-    /// The words that the program would be started by.
+    /// The words that a program would be started by.
     pub command: Vec<String>,
 }
 
@@ -45,8 +45,12 @@ pub fn preview(
     note::leave(&mut steps, plan, next)?;
     let preview = steps.into_iter().map(|step| Preview {
         already_so: step.is_already_so(),
-        command: match &step.place {
-            Place::Program(program) => system.command(program),
+        command: match (&step.place, &step.former, &step.written) {
+            (Place::Program(program), ..) => system.command(program),
+            (Place::Conf { vmid, .. }, Some(former), Some(written)) => {
+                let set = conf::request(*vmid, former, written);
+                set.map(|set| set.words()).unwrap_or_default()
+            }
             _ => Vec::new(),
         },
         place: step.place,

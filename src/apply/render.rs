@@ -3,30 +3,20 @@
 use super::ApplyError;
 use super::group::changes_of;
 use crate::base::DomainName;
-use crate::definition::xml::{Document, Edit};
-use crate::model::{Plan, Target};
+use crate::definition;
+use crate::model::{Change, Plan};
 
 /// Returns the definition of `vm` as the plan wants it; all that the plan
 /// does not change stays as it is, byte for byte.
 ///
 /// # Errors
-/// When the text is not XML, or a change does not fit it.
+/// When the text is no definition, or a change does not fit it.
 pub fn render(
     text: &str,
     plan: &Plan,
     vm: &DomainName,
 ) -> Result<String, ApplyError> {
-    let document = Document::parse(text)
-        .map_err(|source| ApplyError::Definition { vm: vm.clone(), source })?;
-    let edits: Vec<Edit> = changes_of(plan, vm)
-        .filter_map(|change| match &change.target {
-            Target::Definition(path) => {
-                Some(Edit { target: path.clone(), to: change.to.clone() })
-            }
-            _ => None,
-        })
-        .collect();
-    document
-        .edit(&edits)
+    let changes: Vec<Change> = changes_of(plan, vm).cloned().collect();
+    definition::render(text, &changes)
         .map_err(|source| ApplyError::Edit { vm: vm.clone(), source })
 }

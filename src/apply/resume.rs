@@ -6,7 +6,7 @@ use super::group::groups;
 use super::prepare::{Looked, Prepared, keep_needed_programs, look};
 use super::rollback::check;
 use super::transaction::{Run, changed};
-use super::undo::{Force, Undo, deviation};
+use super::undo::{Force, Undo, differs};
 use super::{
     ApplyError, Machine, Outcome, StepReport, StepResult, note, pending,
 };
@@ -128,7 +128,7 @@ fn unmoved(
     // A step that is done must still stand; a rollback would also let what
     // was there before pass.
     let how = match &step.left {
-        Left::Known(left) => deviation(&step.place, left, &current),
+        Left::Known(left) => differs(step, left, &current),
         Left::Unknown => undo.moved(step, &current),
     };
     match how {
@@ -143,12 +143,14 @@ fn unmoved(
 /// Says what a step did that was done before.
 fn result(step: &Step, left: Option<&str>) -> Result<StepResult, ApplyError> {
     match (&step.place, step.written.as_deref(), left) {
-        (Place::Definition { name, .. }, Some(written), Some(left)) => {
-            changed(written, left).map_err(|source| ApplyError::Definition {
-                vm: name.clone(),
-                source,
-            })
-        }
+        (
+            Place::Definition { name, .. } | Place::Conf { name, .. },
+            Some(written),
+            Some(left),
+        ) => changed(written, left).map_err(|source| ApplyError::Definition {
+            vm: name.clone(),
+            source,
+        }),
         _ => Ok(StepResult::CHANGED),
     }
 }

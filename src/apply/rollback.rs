@@ -4,7 +4,7 @@ use super::group::{of_host, of_vm};
 use super::places::Places;
 use super::prepare::{Looked, look};
 use super::transaction::Run;
-use super::undo::{Force, Undo};
+use super::undo::{Force, Undo, is_definition};
 use super::{ApplyError, Machine, Outcome, pending};
 use crate::files::Lock;
 use crate::files::journal::{
@@ -130,8 +130,7 @@ fn unrecorded(
         let as_it_was = match look(plan, places, &domains, group) {
             Ok(Looked::Fits(one)) => {
                 // A definition fits by its digest alone.
-                matches!(place, Place::Definition { .. })
-                    || !one.is_already_so()
+                is_definition(&place) || !one.is_already_so()
             }
             Ok(Looked::Moved(_)) | Err(ApplyError::Arguments { .. }) => false,
             Err(ApplyError::Gone { .. } | ApplyError::Transient { .. }) => true,

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::deviation::Deviation;
 use super::meaning::same_value;
+use super::outline::normalised;
 use super::places::Places;
 use super::prepare::Prepared;
 use super::undo::{Back, Force, Undo, deviation, same};
 use super::{
-    Failure, Machine, Outcome, StepError, StepReport, StepResult, differences,
-    misses,
+    Failure, Machine, Outcome, StepError, StepReport, StepResult, misses,
 };
-use crate::definition::xml::{Document, XmlError};
+use crate::definition::{Parsed, SyntaxError};
 use crate::files::journal::{
     Ending, Header, Left, Status, Step, Transaction, Writer,
 };
@@ -22,6 +22,7 @@ use crate::model::{Place, Standing};
 #[derive(Default)]
 struct Undoing {
     back: Vec<Place>,
+    rewritten: Vec<Place>,
     gone: Vec<Place>,
     failures: Vec<Failure>,
 }
@@ -114,14 +115,14 @@ impl<'a> Run<'a> {
             }
             return Ok(StepResult::Gone);
         }
-        let number = match step.begun {
-            Some(number) => number,
+        let (number, found) = match step.begun {
+            Some(number) => (number, self.cut_off(number)?),
             None if step.is_already_so() => return Ok(StepResult::AlreadySo),
-            None => self.begin(&step)?,
+            None => (self.begin(&step)?, step.former.clone()),
         };
-        let written = step.written.as_deref();
-        let footing = &step.footing;
-        self.places.put(&step.place, written, footing, Validate::Schema)?;
+        let (found, written) = (found.as_deref(), step.written.as_deref());
+        let (footing, validate) = (&step.footing, Validate::Schema);
+        self.places.put(&step.place, found, written, footing, validate)?;
         let Standing { text: left, .. } =
             self.places.standing::<StepError>(&step.place)?;
         // From here on it is known what a rollback has to find.
@@ -129,6 +130,16 @@ impl<'a> Run<'a> {
         let result = verify(&step, left.as_deref())?;
         self.journal.done(number, left.as_deref())?;
         Ok(result)
+    }
+
+    /// Returns what stands at the place of a step that was cut off.
+    fn cut_off(&self, number: usize) -> Result<Option<String>, StepError> {
+        let step = &self.begun[number];
+        let current = self.places.standing::<StepError>(&step.place)?.text;
+        match self.undo.moved(step, &current) {
+            None => Ok(current),
+            Some(how) => Err(StepError::Moved(how)),
+        }
     }
 
     /// Returns whether a VM that ran does not any more, or was started anew.
@@ -190,15 +201,19 @@ impl<'a> Run<'a> {
     /// that is undone without a record is found to be so the next time.
     fn undo(&mut self, because: Option<String>, force: Force) -> Undoing {
         let mut written = self.journal.undoing(because);
-        let Undoing { mut back, mut gone, mut failures } = Undoing::default();
+        let mut all = Undoing::default();
         let journal = &mut self.journal;
         self.undo.all(&self.places, &self.begun, force, |undone| {
             match undone.result {
-                Ok(Back::Gone) => gone.push(undone.place),
-                Ok(Back::Found | Back::Changed) => back.push(undone.place),
+                Ok(Back::Gone) => all.gone.push(undone.place),
+                Ok(Back::Found | Back::Changed) => all.back.push(undone.place),
+                Ok(Back::Rewritten) => {
+                    all.rewritten.push(undone.place.clone());
+                    all.back.push(undone.place);
+                }
                 Err(error) => {
                     let place = Some(undone.place);
-                    failures.push(Failure { place, error });
+                    all.failures.push(Failure { place, error });
                     return;
                 }
             }
@@ -206,13 +221,14 @@ impl<'a> Run<'a> {
                 written = journal.rolled_back(number);
             }
         });
-        if failures.is_empty() && written.is_ok() {
+        if all.failures.is_empty() && written.is_ok() {
             written = self.journal.finished(Ending::RolledBack);
         }
         if let Err(error) = written {
-            failures.push(Failure { place: None, error: error.into() });
+            let error = error.into();
+            all.failures.push(Failure { place: None, error });
         }
-        Undoing { back, gone, failures }
+        all
     }
 
     fn outcome(self, failed: Option<Failure>, undoing: Undoing) -> Outcome {
@@ -221,6 +237,7 @@ impl<'a> Run<'a> {
             steps: self.steps,
             failed,
             rolled_back: undoing.back,
+            rewritten: undoing.rewritten,
             gone: undoing.gone,
             rollback_failures: undoing.failures,
         }
@@ -235,7 +252,11 @@ fn verify(
     let own = |text: Option<&str>| text.map(str::to_owned);
     let written = step.written.as_deref();
     let kept = match (&step.place, written, left) {
-        (Place::Definition { .. }, Some(written), Some(left)) => {
+        (
+            Place::Definition { .. } | Place::Conf { .. },
+            Some(written),
+            Some(left),
+        ) => {
             let misses = misses(written, left, step.changes.iter().copied())?;
             if !misses.is_empty() {
                 return Err(StepError::NotKept { misses });
@@ -265,9 +286,9 @@ fn verify(
 pub(super) fn changed(
     written: &str,
     left: &str,
-) -> Result<StepResult, XmlError> {
-    let normalised = differences(written, left)?;
-    let comments = |text| Document::parse(text).map(|one| one.comments());
-    let comments_lost = comments(written)?.saturating_sub(comments(left)?);
+) -> Result<StepResult, SyntaxError> {
+    let [written, left] = [Parsed::read(written)?, Parsed::read(left)?];
+    let comments_lost = written.comments().saturating_sub(left.comments());
+    let normalised = normalised(&written, &left);
     Ok(StepResult::Changed { normalised, comments_lost })
 }

@@ -7,7 +7,7 @@ use super::group::programs_of;
 use super::meaning::{is_between, same_value};
 use super::outline::section;
 use super::places::Places;
-use super::{StepError, differences, live};
+use super::{StepError, conf, differences, live};
 use crate::files::journal::Step;
 use crate::hypervisor::Validate;
 use crate::model::facts::BootLoader;
@@ -50,6 +50,9 @@ pub(super) enum Back {
     Found,
     /// It was put back.
     Changed,
+    /// It was put back, and means what it meant before; whoever keeps it has
+    /// written it another way, or somebody has changed more of it.
+    Rewritten,
     /// Nothing of the step is left there to undo.
     Gone,
 }
@@ -119,7 +122,8 @@ impl Undo {
         program: Program,
     ) -> Result<(), StepError> {
         let place = Place::Program(program);
-        places.put(&place, None, &Footing::default(), Validate::Lenient)
+        let footing = Footing::default();
+        places.put(&place, None, None, &footing, Validate::Lenient)
     }
 
     /// Puts back what stood at a place.
@@ -138,16 +142,27 @@ impl Undo {
         if gone && force == Force::Everything {
             return Ok(Back::Found);
         }
-        if same(place, &step.former, &current) {
-            if matches!(place, Place::File(_)) {
+        if is_back(step, &current) {
+            if matches!(place, Place::File(_) | Place::Conf { .. }) {
                 // Folders, and what a kill in the middle has left.
-                self.put_back(places, step)?;
+                self.put_back(places, step, &current)?;
             }
-            return Ok(Back::Found);
+            if !matches!(place, Place::Conf { .. }) {
+                return Ok(Back::Found);
+            }
+            let back = places.standing::<StepError>(place)?.text;
+            return Ok(match back == step.former {
+                true => Back::Found,
+                false => Back::Rewritten,
+            });
         }
         let look = match force {
             Force::Nothing => true,
-            Force::CutOff => step.left().is_some(),
+            // Proxmox refuses where somebody was quicker, so that not all
+            // that stands there must be ours.
+            Force::CutOff => {
+                step.left().is_some() || matches!(place, Place::Conf { .. })
+            }
             Force::Everything => false,
         };
         if look && let Some(how) = self.moved(step, &current) {
@@ -156,25 +171,37 @@ impl Undo {
         if self.went_with_a_boot(step, &current) {
             return Ok(Back::Gone);
         }
-        self.put_back(places, step)?;
+        self.put_back(places, step, &current)?;
         let back = places.standing::<StepError>(place)?.text;
-        match deviation(place, &step.former, &back) {
+        match differs(step, &step.former, &back) {
             Some(how) if force != Force::Everything => {
                 Err(StepError::NotRestored(how))
+            }
+            _ if is_definition(place) && back != step.former => {
+                Ok(Back::Rewritten)
             }
             _ => Ok(Back::Changed),
         }
     }
 
+    /// Puts back what stood at a place before a step; `current` stands there.
     fn put_back(
         &self,
         places: &Places<'_>,
         step: &Step,
+        current: &Option<String>,
     ) -> Result<(), StepError> {
+        let (place, current) = (&step.place, current.as_deref());
+        // What others did to a definition of Proxmox is not the step's.
+        let undone = match place {
+            Place::Conf { .. } => current.and_then(|c| conf::undone(step, c)),
+            _ => None,
+        };
+        let former = undone.as_deref().or(step.former.as_deref());
         // A definition came from the hypervisor, so it goes back even where
         // the schema would not have it.
-        let former = step.former.as_deref();
-        places.put(&step.place, former, &step.footing, Validate::Lenient)
+        let (footing, validate) = (&step.footing, Validate::Lenient);
+        places.put(place, current, former, footing, validate)
     }
 
     /// Returns whether a value of the kernel that a step has set is not there
@@ -209,7 +236,7 @@ impl Undo {
         current: &Option<String>,
     ) -> Option<Deviation> {
         let place = &step.place;
-        if same(place, &step.former, current)
+        if is_back(step, current)
             || self.has_ended(place, &step.former, current)
             || self.went_with_a_boot(step, current)
         {
@@ -218,23 +245,27 @@ impl Undo {
         let Some(left) = step.left() else {
             return cut_off(step, current);
         };
-        // Of threads some can be back already: undoing was cut off.
+        // Of threads and keys some can be back already: undoing was cut off.
         if is_on_the_way(step, left, current) {
             return None;
         }
-        deviation(place, left, current)
+        differs(step, left, current)
     }
 }
 
 /// Likewise, for a step that was cut off.
 fn cut_off(step: &Step, current: &Option<String>) -> Option<Deviation> {
     let place = &step.place;
-    if same(place, &step.written, current) {
+    if same(place, &step.written, current)
+        || is_on_the_way(step, &step.written, current)
+    {
         return None;
     }
-    let how = deviation(place, &step.former, current)?;
+    let how = differs(step, &step.former, current)?;
     match (how, &step.former, &step.written, current) {
-        (Deviation::Definition(mut others), Some(former), Some(written), _) => {
+        (Deviation::Definition(mut others), Some(former), Some(written), _)
+            if matches!(place, Place::Definition { .. }) =>
+        {
             let ours = differences(former, written).unwrap_or_default();
             let ours: Vec<_> =
                 ours.iter().map(|one| section(&one.path)).collect();
@@ -248,17 +279,12 @@ fn cut_off(step: &Step, current: &Option<String>) -> Option<Deviation> {
         {
             None
         }
-        (Deviation::Threads(_), ..)
-            if is_on_the_way(step, &step.written, current) =>
-        {
-            None
-        }
         (how, ..) => Some(how),
     }
 }
 
 /// Returns whether each thread of a VM is where it was before a step, or
-/// where this text has it.
+/// where this text has it; each key of a definition of Proxmox likewise.
 fn is_on_the_way(
     step: &Step,
     text: &Option<String>,
@@ -268,7 +294,34 @@ fn is_on_the_way(
         (Place::Live { .. }, Some(former), Some(text), Some(current)) => {
             live::is_between(current, former, text)
         }
+        (Place::Conf { .. }, ..) => conf::is_on_the_way(step, current),
         _ => false,
+    }
+}
+
+/// Returns whether what a step has changed is as it was before.
+fn is_back(step: &Step, current: &Option<String>) -> bool {
+    match step.place {
+        Place::Conf { .. } => differs(step, &step.former, current).is_none(),
+        _ => same(&step.place, &step.former, current),
+    }
+}
+
+/// Returns whether a place is a definition, which whoever keeps it may write
+/// his own way.
+pub(super) const fn is_definition(place: &Place) -> bool {
+    matches!(place, Place::Definition { .. } | Place::Conf { .. })
+}
+
+/// Returns how what a step has changed is otherwise than expected.
+pub(super) fn differs(
+    step: &Step,
+    expected: &Option<String>,
+    found: &Option<String>,
+) -> Option<Deviation> {
+    match step.place {
+        Place::Conf { .. } => conf::deviation(step, expected, found),
+        _ => deviation(&step.place, expected, found),
     }
 }
 
@@ -281,8 +334,8 @@ pub(super) fn deviation(
     if same(place, expected, found) {
         return None;
     }
-    if let (Place::Definition { .. }, Some(expected), Some(found)) =
-        (place, expected, found)
+    if is_definition(place)
+        && let (Some(expected), Some(found)) = (expected, found)
         && let Ok(parts) = differences(expected, found)
     {
         let any = !parts.is_empty();

@@ -1,4 +1,4 @@
-//! Whether what was planned is what the hypervisor gives back.
+//! Whether what was planned is what the hypervisor, or Proxmox, gives back.
 //!
 //! libvirt rewrites what it is given: order, quotes, units, lists of CPUs. So
 //! values are compared, not texts, and only where the plan changed something.
@@ -7,14 +7,15 @@ use std::fmt;
 
 use super::meaning::same;
 use crate::base::{Bytes, Leaf, Predicate, XmlPath};
-use crate::definition::xml::{Document, Element, XmlError};
+use crate::definition::xml::{Document, Element};
+use crate::definition::{Parsed, SyntaxError};
 use crate::model::{Change, Target};
 
 /// A change that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Miss {
     /// The place.
-    pub target: XmlPath,
+    pub target: Target,
     /// What the plan wants; `None` where nothing shall stand there.
     pub wanted: Option<String>,
     /// What stands there.
@@ -32,35 +33,57 @@ impl fmt::Display for Miss {
     }
 }
 
-/// Returns the changes that do not hold in `given`, the definition as the
-/// hypervisor gives it, after `written` was defined.
+/// Returns the changes that do not hold in `given`, the definition as it is
+/// there now, after `written` was written.
 ///
 /// # Errors
-/// When a text is not XML.
+/// When a text is no definition.
 pub fn misses<'p>(
     written: &str,
     given: &str,
     changes: impl IntoIterator<Item = &'p Change>,
-) -> Result<Vec<Miss>, XmlError> {
-    let written = Document::parse(written)?;
-    let given = Document::parse(given)?;
+) -> Result<Vec<Miss>, SyntaxError> {
+    let written = Parsed::read(written)?;
+    let given = Parsed::read(given)?;
     let mut missed = Vec::new();
-    for change in changes {
-        let Target::Definition(target) = &change.target else { continue };
-        let found = if has_position(target) {
-            by_order(&written, &given, target, change.to.as_deref())
-        } else {
-            by_path(&written, &given, target, change.to.as_deref())
+    for change in changes.into_iter().filter(|one| one.target.is_of_vm()) {
+        let to = change.to.as_deref();
+        let judged = match (&written, &given, &change.target) {
+            (
+                Parsed::Xml(written),
+                Parsed::Xml(given),
+                Target::Definition(target),
+            ) if has_position(target) => by_order(written, given, target, to),
+            (
+                Parsed::Xml(written),
+                Parsed::Xml(given),
+                Target::Definition(target),
+            ) => by_path(written, given, target, to),
+            (_, given, target) => by_value(given, target, to),
         };
-        if let Err(found) = found {
+        if let Err(found) = judged {
             missed.push(Miss {
-                target: target.clone(),
+                target: change.target.clone(),
                 wanted: change.to.clone(),
                 found,
             });
         }
     }
     Ok(missed)
+}
+
+/// Judges a key, or a property of one.
+fn by_value(
+    given: &Parsed,
+    target: &Target,
+    to: Option<&str>,
+) -> Result<(), Option<String>> {
+    let found = given.value(target);
+    match (to, &found) {
+        (None, None) => Ok(()),
+        (Some(wanted), Some(found)) if same(wanted, found) => Ok(()),
+        _ => Err(found),
+    }
 }
 
 fn has_position(path: &XmlPath) -> bool {
@@ -170,7 +193,10 @@ mod tests {
         Change {
             rule: "test".into(),
             vm: None,
-            target: Target::Definition(target.parse().unwrap()),
+            target: match target.starts_with('/') {
+                true => Target::Definition(target.parse().unwrap()),
+                false => Target::Conf(target.parse().unwrap()),
+            },
             from: None,
             to: to.map(Into::into),
             because: String::new(),
@@ -229,6 +255,31 @@ mod tests {
         assert_eq!(
             missed("<d/>", written, "/d/p", None),
             ["/d/p (planned nothing, found \"\")"]
+        );
+    }
+
+    #[test]
+    fn keys_of_proxmox_are_compared_by_meaning() {
+        let written = "affinity: 1,0\nnuma0: cpus=0,memory=512\n";
+        let given = "affinity: 0-1\nnuma0: memory=512,cpus=0\n";
+        for (target, to) in [
+            ("affinity", Some("1,0")),
+            ("numa0/memory", Some("512")),
+            ("balloon", None),
+        ] {
+            assert!(missed(written, given, target, to).is_empty(), "{target}");
+        }
+        assert_eq!(
+            missed(written, given, "numa0/policy", Some("bind")),
+            ["numa0/policy (planned \"bind\", found nothing)"]
+        );
+        assert_eq!(
+            missed(written, given, "numa0/cpus", Some("1")),
+            ["numa0/cpus (planned \"1\", found \"0\")"]
+        );
+        assert_eq!(
+            missed(written, given, "affinity", None),
+            ["affinity (planned nothing, found \"0-1\")"]
         );
     }
 

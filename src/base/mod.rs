@@ -1,5 +1,6 @@
 //! Values: the numbers and names of the field, each with one parser and one spelling.
 
+mod conf_digest;
 mod conf_path;
 mod digest;
 mod host_path;
@@ -16,6 +17,7 @@ mod set;
 mod vmid;
 mod xpath;
 
+pub use conf_digest::ConfDigest;
 pub use conf_path::ConfPath;
 pub use digest::Digest;
 pub use host_path::HostPath;

@@ -12,7 +12,7 @@ use super::rollback::unreadable;
 use super::screen::Screen;
 use super::time::utc;
 use super::waits::waits;
-use super::{dry_run, watch};
+use super::{dry_run, proxmox, watch};
 use crate::apply::{
     Confirmation, StepReport, StepResult, apply, apply_until_confirmed,
 };
@@ -22,7 +22,8 @@ use crate::files::journal::Journal;
 use crate::files::{StateDir, plan_store};
 use crate::host;
 use crate::hypervisor::Hypervisor;
-use crate::model::{Change, NicPlacement, Place, Plan, Stage};
+use crate::model::domain::Domain;
+use crate::model::{Change, NicPlacement, Place, Plan, Stage, VmPlan};
 use crate::planner::fingerprint;
 
 /// What facts call the machine that vmtune runs on.
@@ -76,8 +77,9 @@ pub(super) fn run(
         let confirmation = Confirmation { until, watch };
         apply_until_confirmed(&plan, facts, confirmation, machine)
     })?;
-    let defined =
-        |step: &StepReport| matches!(step.place, Place::Definition { .. });
+    let defined = |step: &StepReport| {
+        matches!(step.place, Place::Definition { .. } | Place::Conf { .. })
+    };
     if args.now {
         // The changes of these are still to come.
         let so = |step: &StepReport| step.result == StepResult::AlreadySo;
@@ -179,16 +181,21 @@ fn facts_now(
         return Ok(None);
     }
     let mut devices = Vec::new();
+    let node = match hypervisor.is_node() {
+        true => proxmox::vms(hypervisor.uri())?.found,
+        false => Vec::new(),
+    };
     for vm in &plan.vms {
-        let uuid = match vm.uuid {
-            Some(uuid) => uuid,
-            None => hypervisor.find(vm.name.as_str())?.uuid,
-        };
-        let text = hypervisor.inactive_definition(&uuid)?;
         // What cannot be read has changed; `apply` says so by its digest.
-        if let Ok(domain) = definition::read(&text) {
-            devices.extend(domain.functions());
-        }
+        let domain = match vm.vmid {
+            Some(vmid) => {
+                let id = Some(vmid.number());
+                let mut found = node.iter().filter(|found| found.id == id);
+                found.next().map(|found| found.domain.clone())
+            }
+            None => definition_of(vm, hypervisor)?,
+        };
+        devices.extend(domain.iter().flat_map(Domain::functions));
         let nics = vm.placement.iter().flat_map(|placement| &placement.nics);
         devices.extend(nics.filter_map(NicPlacement::added));
     }
@@ -197,6 +204,19 @@ fn facts_now(
         CliError::new(Kind::Failed, error)
     })?;
     Ok(Some(fingerprint(&hardware, &devices)))
+}
+
+/// Reads the definition of a VM of libvirt.
+fn definition_of(
+    vm: &VmPlan,
+    hypervisor: &dyn Hypervisor,
+) -> Result<Option<Domain>, CliError> {
+    let uuid = match vm.uuid {
+        Some(uuid) => uuid,
+        None => hypervisor.find(vm.name.as_str())?.uuid,
+    };
+    let text = hypervisor.inactive_definition(&uuid)?;
+    Ok(definition::read(&text).ok())
 }
 
 /// Refuses to go on where nobody can be asked.

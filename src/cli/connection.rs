@@ -4,12 +4,13 @@ use anyhow::Context;
 
 use super::args::SourceArgs;
 use super::exit::{CliError, Kind};
-#[cfg(feature = "libvirt")]
 use super::proxmox;
 use super::select::Found;
 use crate::base::DomainName;
 use crate::definition;
-use crate::hypervisor::{DomainInfo, Hypervisor, HypervisorError, is_remote};
+use crate::hypervisor::{
+    DomainInfo, Hypervisor, HypervisorError, Node, is_remote,
+};
 use crate::model::Fact;
 use crate::model::facts::HypervisorFacts;
 
@@ -48,21 +49,28 @@ pub(super) fn refuse_remote(
     ))
 }
 
-/// Connects.
-#[cfg(feature = "libvirt")]
+/// Connects. A node of Proxmox needs no connection: it is this machine.
 pub(super) fn open(
     uri: Option<&str>,
     purpose: Purpose,
 ) -> Result<Box<dyn Hypervisor>, CliError> {
-    use crate::hypervisor::{Access, Libvirt};
-    if let Some(uri) = uri.filter(|uri| proxmox::is_meant(uri)) {
-        let what = format!(
-            "{uri} is a node of Proxmox, and its VMs are not \
-                            changed or looked at while they run"
-        );
-        return Err(CliError::usage(what)
-            .hint("`vmtune plan --format script` prints the commands"));
+    match proxmox::uri(uri) {
+        Some(uri) if purpose == Purpose::Change => {
+            proxmox::expect_this(&uri)?;
+            Ok(Box::new(Node::new(uri)))
+        }
+        Some(uri) => Ok(Box::new(Node::new(uri))),
+        None => libvirt(uri, purpose),
     }
+}
+
+/// Connects to libvirt.
+#[cfg(feature = "libvirt")]
+fn libvirt(
+    uri: Option<&str>,
+    purpose: Purpose,
+) -> Result<Box<dyn Hypervisor>, CliError> {
+    use crate::hypervisor::{Access, Libvirt};
     let access = match purpose {
         Purpose::Look => Access::ReadOnly,
         Purpose::Change => Access::ReadWrite,
@@ -72,7 +80,7 @@ pub(super) fn open(
 
 /// Says that this build has no libvirt to connect with.
 #[cfg(not(feature = "libvirt"))]
-pub(super) fn open(
+fn libvirt(
     _: Option<&str>,
     _: Purpose,
 ) -> Result<Box<dyn Hypervisor>, CliError> {

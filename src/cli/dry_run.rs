@@ -6,6 +6,7 @@ use super::outcome::not_begun;
 use super::output::printable;
 use super::report::{self, FAINT, KEY, PLAIN, stage};
 use super::screen::Screen;
+use super::waits::spelled;
 use crate::apply::{Preview, preview};
 use crate::base::Digest;
 use crate::files::journal::TransactionId;
@@ -52,7 +53,10 @@ fn what(step: &Preview) -> String {
             };
             format!("{} → {}", text(former), text(written))
         }
-        (Place::Program(_), ..) => format!("run `{}`", step.command.join(" ")),
+        (Place::Program(_) | Place::Conf { .. }, ..) => {
+            let words = step.command.iter().map(String::as_str);
+            format!("run `{}`", spelled(words))
+        }
     }
 }
 
@@ -64,6 +68,10 @@ fn difference(step: &Preview) -> Result<String, CliError> {
         Place::Definition { name, .. } => {
             let (old, new) = (printable(&old, false)?, printable(&new, false)?);
             report::unified(&format!("{name}.xml"), &old, &new)
+        }
+        Place::Conf { vmid, .. } => {
+            let (old, new) = (printable(&old, false)?, printable(&new, false)?);
+            report::unified(&format!("{vmid}.conf"), &old, &new)
         }
         Place::File(path) => {
             let [old, new] = texts.map(|text| text.as_deref());

@@ -85,7 +85,9 @@ fn as_json(entry: &Entry) -> serde_json::Value {
 fn vms(summary: &Summary) -> Vec<&str> {
     let mut names = Vec::new();
     for place in &summary.places {
-        if let Place::Definition { name, .. } | Place::Live { name, .. } = place
+        if let Place::Definition { name, .. }
+        | Place::Conf { name, .. }
+        | Place::Live { name, .. } = place
         {
             names.push(name.as_str());
         }

@@ -79,6 +79,11 @@ pub(super) fn report(
     }
     for place in &outcome.rolled_back {
         page.flow("", "  ", &restored(place));
+        if outcome.rewritten.contains(place) {
+            let text = "means what it meant, and its text is another than \
+                        before";
+            page.flow("  ", "    ", &[(FAINT, text.to_owned())]);
+        }
     }
     for place in &outcome.gone {
         page.flow("", "  ", &gone(place));
@@ -104,6 +109,7 @@ fn step(page: &mut Page, step: &StepReport, verbose: bool) {
     };
     let done = match step.place {
         Place::Definition { .. } => "defined",
+        Place::Conf { .. } => "set",
         Place::Live { .. } => "threads moved",
         Place::File(_) => "written",
         Place::Kernel(_) => "set",
@@ -120,12 +126,16 @@ fn step(page: &mut Page, step: &StepReport, verbose: bool) {
         page.flow("    ", "    ", &[(FAINT, text)]);
     }
     let places = count(normalised.len(), "place");
+    let who = match step.place {
+        Place::Conf { .. } => "Proxmox",
+        _ => "libvirt",
+    };
     if verbose {
         for one in normalised {
-            page.row(4, "libvirt", &[(FAINT, one.to_string())]);
+            page.row(4, who, &[(FAINT, one.to_string())]);
         }
     } else if !normalised.is_empty() {
-        let text = format!("libvirt wrote {places} its own way (-v)");
+        let text = format!("{who} wrote {places} its own way (-v)");
         page.flow("    ", "    ", &[(FAINT, text)]);
     }
 }
@@ -133,7 +143,7 @@ fn step(page: &mut Page, step: &StepReport, verbose: bool) {
 /// Says that a place is as before.
 fn restored(place: &Place) -> [Span; 2] {
     let text = match place {
-        Place::Definition { .. } => {
+        Place::Definition { .. } | Place::Conf { .. } => {
             "has its former definition again, in effect when the VM starts next"
         }
         Place::Program(_) => "run again",

@@ -17,6 +17,8 @@ use crate::host::{ReadError, Root};
 /// How a node of Proxmox is named as a connection; a path behind it is a
 /// folder that stands for `/`.
 const SCHEME: &str = "proxmox://";
+/// This machine.
+const THIS: &str = "proxmox:///";
 
 /// Returns whether a connection is to a node of Proxmox.
 pub(super) fn is_meant(uri: &str) -> bool {
@@ -28,8 +30,23 @@ pub(super) fn is_meant(uri: &str) -> bool {
 pub(super) fn uri(asked: Option<&str>) -> Option<String> {
     match asked {
         Some(uri) => is_meant(uri).then(|| uri.to_owned()),
-        None => proxmox::is_node(&Root::live()).then(|| format!("{SCHEME}/")),
+        None => proxmox::is_node(&Root::live()).then(|| THIS.to_owned()),
     }
+}
+
+/// Refuses to change a node that is a folder: `qm` changes this machine.
+pub(super) fn expect_this(uri: &str) -> Result<(), CliError> {
+    if uri == THIS {
+        return Ok(());
+    }
+    let what = format!("{uri} is a copy of a node of Proxmox");
+    Err(CliError::usage(what)
+        .hint("proxmox:/// is this machine, the only node that is changed"))
+}
+
+/// Returns whether a VM of this node runs.
+pub(super) fn runs(vmid: Vmid) -> bool {
+    proxmox::runs(&Root::live(), vmid)
 }
 
 /// Reads the VMs of a node. Templates never run, and are left out.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 
 use super::exit::CliError;
-use crate::base::{DomainName, DomainUuid, nearest};
+use crate::base::{DomainName, DomainUuid, Vmid, nearest};
 use crate::files::journal::{
     Header, Journal, Left, Status, Transaction, TransactionId,
 };
@@ -72,7 +72,10 @@ impl Standing {
             let mut names = all.iter();
             let found = names.find(|(name, (vm, _))| {
                 let uuid = vm.uuid.map(|uuid| uuid.to_string());
-                name.as_str() == wanted || uuid.as_ref() == Some(wanted)
+                let vmid = vm.vmid.map(|vmid| vmid.to_string());
+                name.as_str() == wanted
+                    || uuid.as_ref() == Some(wanted)
+                    || vmid.as_ref() == Some(wanted)
             });
             found.map(|(name, _)| *name).ok_or_else(|| {
                 let names = all.keys().map(|name| name.as_str());
@@ -122,12 +125,22 @@ impl Standing {
 
     /// Returns the definition of a VM as the last change left it.
     pub(super) fn left(&self, uuid: &DomainUuid) -> Option<&str> {
+        self.left_at(|place| {
+            matches!(place, Place::Definition { uuid: of, .. } if of == uuid)
+        })
+    }
+
+    /// Returns the definition of a VM of Proxmox as the last change left it.
+    pub(super) fn conf_left(&self, vmid: Vmid) -> Option<&str> {
+        self.left_at(|place| {
+            matches!(place, Place::Conf { vmid: of, .. } if *of == vmid)
+        })
+    }
+
+    fn left_at(&self, is_there: impl Fn(&Place) -> bool) -> Option<&str> {
         let all = self.transactions.iter().rev();
         let mut steps = all.flat_map(|one| &one.steps);
-        let step = steps.find(|step| {
-            matches!(&step.place, Place::Definition { uuid: of, .. }
-                if of == uuid)
-        })?;
+        let step = steps.find(|step| is_there(&step.place))?;
         match &step.left {
             Left::Known(text) => text.as_deref(),
             Left::Unknown => None,

@@ -2,6 +2,7 @@
 
 mod host;
 mod network;
+mod node;
 mod vm;
 
 use anyhow::Context;
@@ -34,7 +35,19 @@ pub(super) fn run(
         let uri = asked_uri(args.connect.as_deref())
             .or_else(|| standing.connection());
         let hypervisor = connection::open(uri.as_deref(), Purpose::Look)?;
+        let (system, root) = (this_system()?, Root::live());
         for name in chosen {
+            if let Some((planned, applied)) = standing.vm(name)
+                && let Some(vmid) = planned.vmid
+            {
+                let node = node::Node {
+                    system: &system,
+                    root: &root,
+                    standing: &standing,
+                };
+                findings.extend(node.findings(vmid, planned, applied)?);
+                continue;
+            }
             let seen = vm::Seen {
                 hypervisor: hypervisor.as_ref(),
                 running: &running,

@@ -1,6 +1,7 @@
 //! What is prepared and waits for a VM to start or for the host to boot, with
 //! the command for it.
 
+use super::proxmox::runs;
 use super::report::{self, FAINT, Page};
 use crate::apply::{Outcome, StepResult};
 use crate::hypervisor::Hypervisor;
@@ -19,22 +20,30 @@ pub(super) fn waits(
             continue;
         }
         boot |= step.stage == Stage::HostBoot;
-        let Place::Definition { name, uuid } = &step.place else { continue };
-        let virsh = |what: &str| {
-            let uri = word(hypervisor.uri());
-            format!("virsh -c {uri} {what} {}", word(name.as_str()))
+        let (running, name, program, vm) = match &step.place {
+            Place::Definition { name, uuid } => {
+                // One that cannot be found any more waits for nothing.
+                let live = hypervisor.live_definition(uuid);
+                let Ok(live) = live else { continue };
+                let program = vec!["virsh", "-c", hypervisor.uri()];
+                (live.is_some(), name, program, name.to_string())
+            }
+            Place::Conf { name, vmid } => {
+                (runs(*vmid), name, vec!["qm"], vmid.to_string())
+            }
+            _ => continue,
         };
-        // One that cannot be found any more waits for nothing.
-        let Ok(live) = hypervisor.live_definition(uuid) else { continue };
-        let running = live.is_some();
+        let command =
+            |what: &str| spelled(program.iter().copied().chain([what, &vm]));
         if running && step.stage == Stage::Now {
             continue;
         }
         if running {
             let text = format!("{name} still runs as it was defined before");
-            commands.push((virsh("shutdown"), text));
+            commands.push((command("shutdown"), text));
         }
-        commands.push((virsh("start"), format!("{name} starts as planned")));
+        let text = format!("{name} starts as planned");
+        commands.push((command("start"), text));
     }
     if boot {
         let text = "the host boots as planned".to_owned();
@@ -50,6 +59,11 @@ pub(super) fn waits(
         .map(|(command, text)| (command.as_str(), text.as_str()))
         .collect();
     report::next(page, &commands);
+}
+
+/// Spells a command for a shell.
+pub(super) fn spelled<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
+    words.into_iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Spells a word for a shell; most need no quotes.
@@ -96,6 +110,7 @@ mod tests {
             steps: vec![step(file, Stage::HostBoot, StepResult::AlreadySo)],
             failed: None,
             rolled_back: vec![],
+            rewritten: vec![],
             gone: vec![],
             rollback_failures: vec![],
         };

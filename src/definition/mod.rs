@@ -1,11 +1,13 @@
 //! Definitions: the text of a VM, read and edited without losing a byte.
 
 pub mod conf;
+mod parsed;
 mod redact;
 mod render;
 mod view;
 pub mod xml;
 
+pub use parsed::{Parsed, SyntaxError};
 pub use redact::redact;
 pub use render::{RenderError, render};
 pub use view::{ReadError, ReadProblem};

@@ -5,6 +5,7 @@
 
 mod interrupt;
 mod nic;
+mod node;
 mod setting;
 mod threads;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use interrupt::{effective_path, interrupt};
 pub use nic::{PlannedSetting, network, passed_through};
+pub use node::node_vm;
 pub use setting::{Read, Same, Seen, setting};
 pub use threads::vm;
 

@@ -45,15 +45,15 @@ pub fn vm(
 
 /// When the VM was started.
 #[derive(Clone, Copy)]
-struct Started {
+pub(super) struct Started {
     /// Before the plan was applied, as far as can be told.
-    before: bool,
+    pub(super) before: bool,
 }
 
 impl Started {
     /// Tells whether what is otherwise than planned has drifted or only
     /// waits. What libvirt has pinned as planned was there once.
-    fn otherwise(
+    pub(super) fn otherwise(
         self,
         pinned: Option<&CpuSet>,
         wanted: &CpuSet,
@@ -67,7 +67,7 @@ impl Started {
     }
 }
 
-fn finding(
+pub(super) fn finding(
     placement: &VmPlacement,
     what: impl Into<String>,
     planned: String,
@@ -196,7 +196,7 @@ fn others(
 
 /// How much of the guest's memory is where it shall be. What it has of pages,
 /// by size and node, is noted.
-fn memory(
+pub(super) fn memory(
     placement: &VmPlacement,
     running: &RunningVm,
     started: Started,

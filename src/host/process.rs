@@ -1,14 +1,15 @@
 //! The QEMU processes: threads, the CPUs that these may run on, and where
 //! their memory is.
 //!
-//! A process is known by the UUID on its command line, which libvirt gives.
+//! A process is known by the UUID on its command line, which libvirt gives, or
+//! by the file that Proxmox keeps its number in.
 //! Anybody could write such a line, so a process counts only where a user
 //! cannot have started it for himself: see `is_trusted`.
 
 use std::collections::BTreeMap;
 
 use super::Root;
-use crate::base::{Bytes, CpuSet, DomainUuid, NodeId, PageSize, VcpuId};
+use crate::base::{Bytes, CpuSet, DomainUuid, NodeId, PageSize, VcpuId, Vmid};
 use crate::model::{Fact, Role, RunningVm, Scheduling, Thread};
 
 /// Users below this number are the system's own; login.defs(5), UID_MIN.
@@ -40,7 +41,20 @@ pub fn running(root: &Root) -> Vec<RunningVm> {
 
 fn vm(root: &Root, pid: u32) -> Option<RunningVm> {
     let line = root.read_bytes(&format!("proc/{pid}/cmdline")).ok()?;
-    let uuid = uuid(&line)?;
+    seen(root, pid, Some(uuid(&line)?))
+}
+
+/// Returns the process that Proxmox has started a VM as, by the number on its
+/// command line.
+pub(super) fn of_node(root: &Root, pid: u32, vmid: Vmid) -> Option<RunningVm> {
+    let line = root.read_bytes(&format!("proc/{pid}/cmdline")).ok()?;
+    let id = word_after(&line, b"-id")?;
+    (id == vmid.to_string().as_bytes()).then_some(())?;
+    seen(root, pid, None)
+}
+
+/// Reads a process.
+fn seen(root: &Root, pid: u32, uuid: Option<DomainUuid>) -> Option<RunningVm> {
     let status = root.read(&format!("proc/{pid}/status")).ok()?;
     let user = field(&status, "Uid:")?.split_whitespace().next()?;
     if !is_trusted(user.parse().ok()?) {
@@ -83,9 +97,13 @@ const fn is_trusted(user: u32) -> bool {
 
 /// Finds the UUID that libvirt starts QEMU with.
 fn uuid(line: &[u8]) -> Option<DomainUuid> {
+    std::str::from_utf8(word_after(line, b"-uuid")?).ok()?.parse().ok()
+}
+
+fn word_after<'l>(line: &'l [u8], option: &[u8]) -> Option<&'l [u8]> {
     let mut words = line.split(|byte| *byte == 0);
-    words.find(|word| *word == b"-uuid")?;
-    std::str::from_utf8(words.next()?).ok()?.parse().ok()
+    words.find(|word| *word == option)?;
+    words.next()
 }
 
 fn field<'t>(status: &'t str, name: &str) -> Option<&'t str> {
@@ -257,7 +275,7 @@ mod tests {
         let tree = tree(64055);
         let all = running(&Root::tree(tree.path()));
         let [vm] = all.as_slice() else { panic!("{all:?}") };
-        assert_eq!((vm.uuid.to_string().as_str(), vm.pid), (UUID, 77));
+        assert_eq!((vm.uuid, vm.pid), (UUID.parse().ok(), 77));
         assert_eq!(vm.started, 1005);
         let vcpu = vm.vcpu(VcpuId(1)).unwrap();
         assert_eq!(vcpu.cpus.to_string(), "5");

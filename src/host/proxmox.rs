@@ -4,8 +4,9 @@
 //! /etc/pve is the cluster's file system; `qemu-server` in it is the folder of
 //! this node, and `local` a link that says what the node is called.
 
-use super::{ReadError, Root};
+use super::{ReadError, Root, process};
 use crate::base::Vmid;
+use crate::model::RunningVm;
 
 /// The definitions of this node's VMs.
 const DEFINITIONS: &str = "etc/pve/qemu-server";
@@ -48,10 +49,22 @@ pub fn vms(root: &Root) -> Result<Vec<ProxmoxVm>, ReadError> {
 }
 
 /// Returns whether the process that a VM was started as is there.
-fn runs(root: &Root, vmid: Vmid) -> bool {
-    let pid = root.read(&format!("run/qemu-server/{vmid}.pid")).ok();
-    let pid = pid.and_then(|text| text.trim().parse::<u32>().ok());
-    pid.is_some_and(|pid| root.exists(&format!("proc/{pid}/stat")))
+#[must_use]
+pub fn runs(root: &Root, vmid: Vmid) -> bool {
+    pid(root, vmid).is_some_and(|pid| root.exists(&format!("proc/{pid}/stat")))
+}
+
+/// Returns the process that a VM runs as; `None` where it does not run, or
+/// where that process is no QEMU of this VM.
+#[must_use]
+pub fn running(root: &Root, vmid: Vmid) -> Option<RunningVm> {
+    process::of_node(root, pid(root, vmid)?, vmid)
+}
+
+/// Reads the file that has the number of a VM's process; it may be an old one.
+fn pid(root: &Root, vmid: Vmid) -> Option<u32> {
+    let pid = root.read(&format!("run/qemu-server/{vmid}.pid")).ok()?;
+    pid.trim().parse().ok()
 }
 
 /// Returns the resource mappings of PCI functions, as text; none where there

@@ -1,4 +1,5 @@
-//! Hypervisors: which domains there are, their definitions, and defining one.
+//! Hypervisors: which domains there are, their definitions, and defining one;
+//! and what stands in for one on a node of Proxmox.
 
 #[cfg(any(test, feature = "libvirt"))]
 mod capabilities;
@@ -7,6 +8,7 @@ pub mod fake;
 #[cfg(feature = "libvirt")]
 mod libvirt;
 mod names;
+mod node;
 #[cfg(feature = "libvirt")]
 mod pin;
 mod uri;
@@ -20,6 +22,7 @@ pub use error::{Cause, CauseKind, HypervisorError};
 #[cfg(feature = "libvirt")]
 pub use libvirt::{Access, Libvirt};
 pub use names::find;
+pub use node::Node;
 pub use uri::is_remote;
 
 use crate::base::{CpuSet, DomainName, DomainUuid, NodeId, PageSize};
@@ -163,6 +166,12 @@ pub trait Hypervisor {
     /// # Errors
     /// When the hypervisor does not answer at all.
     fn facts(&self) -> Result<HypervisorFacts, HypervisorError>;
+
+    /// Returns whether it stands for a node of Proxmox, which keeps the
+    /// definitions of its VMs itself.
+    fn is_node(&self) -> bool {
+        false
+    }
 
     /// Finds a domain by name, UUID or the number of a running one.
     ///

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{DomainName, DomainUuid, HostPath};
+use crate::base::{DomainName, DomainUuid, HostPath, Vmid};
 
 /// Something that is read, written and put back as a whole.
 #[derive(
@@ -18,6 +18,14 @@ pub enum Place {
         name: DomainName,
         /// The VM.
         uuid: DomainUuid,
+    },
+    /// The definition of a VM of Proxmox, `VMID.conf`, as a whole. Proxmox
+    /// alone writes it, key by key.
+    Conf {
+        /// The VM's name.
+        name: DomainName,
+        /// The VM.
+        vmid: Vmid,
     },
     /// What of a running VM can be tuned while it runs.
     Live {
@@ -39,6 +47,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Definition { name, .. } => name.fmt(f),
+            Self::Conf { name, vmid } => write!(f, "{name} ({vmid})"),
             Self::Live { name, .. } => write!(f, "{name}, which runs"),
             Self::File(path) | Self::Kernel(path) => path.fmt(f),
             Self::Program(program) => program.fmt(f),

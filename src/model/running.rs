@@ -9,8 +9,8 @@ use crate::base::{Bytes, CpuSet, DomainUuid, NodeId, PageSize, VcpuId};
 /// A QEMU process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningVm {
-    /// The VM.
-    pub uuid: DomainUuid,
+    /// The VM; `None` for one that Proxmox has started, and names by number.
+    pub uuid: Option<DomainUuid>,
     /// Its process.
     pub pid: u32,
     /// When it was started, in seconds since 1970.

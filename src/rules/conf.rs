@@ -7,9 +7,9 @@
 
 use super::{
     Context, Evaluate, Rule, Verdict, cpu_model, guest_hugepages_rdma,
-    guest_iommu, guest_iommu_pt, guest_memlock, hugepages, machine_type,
-    memory_balloon, numa_cells, numa_memory, pci_mapping, vcpu_pin,
-    vcpu_topology,
+    guest_iommu, guest_iommu_pt, guest_memlock, hostdev_vf, hugepages,
+    machine_type, memory_balloon, numa_cells, numa_memory, pci_mapping,
+    vcpu_pin, vcpu_topology,
 };
 use crate::base::ConfPath;
 use crate::model::domain::Domain;
@@ -103,6 +103,12 @@ pub const CONF_RULES: &[ConfRule] = &[
         &["balloon"],
         &["qemu-server 9.2, QemuServer.pm: no device with balloon 0"],
         memory_balloon::conf::evaluate,
+    ),
+    ConfRule::new(
+        &hostdev_vf::RULE,
+        &["hostpci*"],
+        &["qemu-server 9.2, PCI.pm: hostpci0 to hostpci15; pcie needs q35"],
+        hostdev_vf::conf::evaluate,
     ),
     ConfRule::new(
         &machine_type::RULE,

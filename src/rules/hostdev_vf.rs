@@ -10,6 +10,8 @@
 //! q35 machine on a root port of its own, and adds the port. A machine of the
 //! i440fx family has no such ports, and shows plain PCI.
 
+pub(super) mod conf;
+
 use super::{Context, Edit, Evaluate, Group, Rule, Verdict, at};
 use crate::base::XmlPath;
 use crate::model::domain::Hostdev;

@@ -1,12 +1,14 @@
 //! A system in memory, for tests: it records what it is asked and fails when
 //! it is told to.
 
+pub mod qm;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 
-use super::{System, SystemError};
-use crate::base::{Digest, HostPath};
+use super::{QmSet, System, SystemError};
+use crate::base::{Digest, HostPath, Vmid};
 use crate::model::{FileAccess, Footing, Program, Standing};
 
 /// One thing that the fake was asked.
@@ -22,6 +24,10 @@ pub enum Call {
     SetValue(HostPath, String),
     /// [`System::run`]
     Run(Program),
+    /// [`System::conf`]
+    Conf(Vmid),
+    /// [`System::set_conf`], with the words of the command.
+    SetConf(Vec<String>),
 }
 
 /// Which calls fail, counted from 0.
@@ -34,6 +40,8 @@ pub enum Failure {
     Once(usize),
     /// That one, after it has had its effect.
     Lost(usize),
+    /// That one, when `qm` has changed the first of its keys.
+    Half(usize),
     /// That one and all that follow.
     From(usize),
 }
@@ -50,6 +58,15 @@ pub struct Fake {
     calls: RefCell<Vec<Call>>,
     failure: Cell<Failure>,
     kernel: Cell<Kernel>,
+    confs: RefCell<BTreeMap<Vmid, Held>>,
+    race: RefCell<Option<(Vmid, String)>>,
+}
+
+/// A definition of Proxmox, and whether its VM runs.
+#[derive(Debug, Clone)]
+struct Held {
+    text: String,
+    running: bool,
 }
 
 impl Default for Fake {
@@ -60,6 +77,8 @@ impl Default for Fake {
             calls: RefCell::default(),
             failure: Cell::default(),
             kernel: Cell::new(|_, _, written| written.to_owned()),
+            confs: RefCell::default(),
+            race: RefCell::default(),
         }
     }
 }
@@ -100,6 +119,27 @@ impl Fake {
     /// Takes a value of the kernel away, as a device does that is unplugged.
     pub fn remove_value(&self, path: &HostPath) {
         self.values.borrow_mut().remove(path);
+    }
+
+    /// Adds a definition of Proxmox, or replaces it, or takes it away.
+    pub fn put_conf(&self, vmid: Vmid, text: Option<&str>, running: bool) {
+        let mut confs = self.confs.borrow_mut();
+        match text.map(str::to_owned) {
+            Some(text) => confs.insert(vmid, Held { text, running }),
+            None => confs.remove(&vmid),
+        };
+    }
+
+    /// Returns the definitions of Proxmox: the state that a test compares.
+    #[must_use]
+    pub fn confs(&self) -> BTreeMap<Vmid, String> {
+        let confs = self.confs.borrow();
+        confs.iter().map(|(vmid, held)| (*vmid, held.text.clone())).collect()
+    }
+
+    /// Lets somebody be quicker than the next `qm set`, and write this.
+    pub fn race(&self, vmid: Vmid, text: impl Into<String>) {
+        *self.race.borrow_mut() = Some((vmid, text.into()));
     }
 
     /// Sets which of the calls from now on fail.
@@ -148,7 +188,9 @@ impl Fake {
         self.calls.borrow_mut().push(call);
         let fault = || io::Error::other(format!("call {n} shall fail"));
         match self.failure.get() {
-            Failure::Once(at) if n == at => Err(failed(fault())),
+            Failure::Once(at) | Failure::Half(at) if n == at => {
+                Err(failed(fault()))
+            }
             Failure::From(at) if n >= at => Err(failed(fault())),
             Failure::Lost(at) if n == at => act().and(Err(failed(fault()))),
             _ => act(),
@@ -224,4 +266,41 @@ impl System for Fake {
         };
         self.call(Call::Run(*program), failed, || Ok(()))
     }
+
+    fn conf(&self, vmid: Vmid) -> Result<Option<String>, SystemError> {
+        let failed = |error: io::Error| proxmox("qm config", error.to_string());
+        self.call(Call::Conf(vmid), failed, || {
+            let confs = self.confs.borrow();
+            Ok(confs.get(&vmid).map(|held| held.text.clone()))
+        })
+    }
+
+    fn set_conf(&self, set: &QmSet) -> Result<(), SystemError> {
+        let words = set.words();
+        let half = self.failure.get() == Failure::Half(self.calls().len());
+        let act = || {
+            let mut confs = self.confs.borrow_mut();
+            if let Some((vmid, text)) = self.race.take()
+                && let Some(held) = confs.get_mut(&vmid)
+            {
+                held.text = text;
+            }
+            let held = confs.get_mut(&set.vmid);
+            let held = held.ok_or_else(|| proxmox("qm set", "no such VM"))?;
+            let texts = qm::texts(set.vmid, &held.text, held.running, &words)
+                .map_err(|said| proxmox("qm set", said))?;
+            let text = if half { texts.first() } else { texts.last() };
+            held.text = text.cloned().unwrap_or_default();
+            Ok(())
+        };
+        if half {
+            act()?;
+        }
+        let failed = |error: io::Error| proxmox("qm set", error.to_string());
+        self.call(Call::SetConf(words.clone()), failed, act)
+    }
+}
+
+fn proxmox(command: &str, said: impl Into<String>) -> SystemError {
+    SystemError::Proxmox { command: command.to_owned(), said: said.into() }
 }

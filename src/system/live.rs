@@ -1,6 +1,7 @@
 //! The system that vmtune runs on, or a folder that stands for its root.
 
 mod cpuset;
+mod node;
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -20,8 +21,8 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fsync, unlinkat};
 use super::choice::{choose, chosen};
 use super::program::{self, Ended};
 use super::way::Way;
-use super::{System, SystemError};
-use crate::base::HostPath;
+use super::{QmSet, System, SystemError};
+use crate::base::{HostPath, Vmid};
 use crate::files::atomic::{self, Access, WriteError, kind};
 use crate::model::{FileAccess, Footing, Program, Standing};
 use cpuset::is_cpuset;
@@ -306,6 +307,14 @@ impl System for Live {
                 SystemError::Failed { program: *program, said }
             }
         })
+    }
+
+    fn conf(&self, vmid: Vmid) -> Result<Option<String>, SystemError> {
+        self.read_conf(vmid)
+    }
+
+    fn set_conf(&self, set: &QmSet) -> Result<(), SystemError> {
+        self.run_qm(set)
     }
 
     fn command(&self, program: &Program) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! The host's own settings: files below /etc, values of the running kernel,
-//! and the few programs that make them take effect.
+//! the few programs that make them take effect, and the definitions of a node
+//! of Proxmox, which `qm` writes.
 //!
 //! No shell is started and no link of others is followed. What is written
 //! was planned; nothing here decides anything.
@@ -12,6 +13,7 @@ mod choice;
 pub mod fake;
 mod live;
 mod program;
+mod qm;
 mod way;
 
 use std::io;
@@ -19,8 +21,9 @@ use std::path::PathBuf;
 
 pub use choice::chosen;
 pub use live::Live;
+pub use qm::QmSet;
 
-use crate::base::HostPath;
+use crate::base::{HostPath, Vmid};
 use crate::model::{Footing, Program, Standing};
 
 /// What vmtune asks of the system that it runs on.
@@ -68,6 +71,21 @@ pub trait System {
     /// # Errors
     /// When it cannot be started, fails, or does not end in time.
     fn run(&self, program: &Program) -> Result<(), SystemError>;
+
+    /// Returns the definition of a VM of this node of Proxmox, byte for byte;
+    /// `None` where there is no such VM.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not UTF-8.
+    fn conf(&self, vmid: Vmid) -> Result<Option<String>, SystemError>;
+
+    /// Lets Proxmox change a definition. Where that fails, some of the keys
+    /// may be changed.
+    ///
+    /// # Errors
+    /// When Proxmox refuses: the definition has changed, the VM is locked, a
+    /// value is none.
+    fn set_conf(&self, set: &QmSet) -> Result<(), SystemError>;
 
     /// Returns the words that [`System::run`] would start a program by.
     fn command(&self, program: &Program) -> Vec<String> {
@@ -149,6 +167,14 @@ pub enum SystemError {
         /// The last of what it said.
         said: String,
     },
+    /// Proxmox did not change a definition.
+    #[error("`{command}` has failed: {said}")]
+    Proxmox {
+        /// What was run.
+        command: String,
+        /// The last of what it said, or why it could not be started.
+        said: String,
+    },
 }
 
 impl SystemError {
@@ -186,7 +212,11 @@ impl SystemError {
             {
                 "the file system can only be read; mount it for writing"
             }
-            Self::Start { .. } | Self::Failed { .. } => {
+            Self::Proxmox { said, .. } if said.contains("locked") => {
+                "a backup, a snapshot or a migration is at the VM; when it \
+                 has ended, try again"
+            }
+            Self::Start { .. } | Self::Failed { .. } | Self::Proxmox { .. } => {
                 "run the program by hand to see all that it says"
             }
             _ => return None,

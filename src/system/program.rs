@@ -38,6 +38,9 @@ pub(super) enum Ended {
     Failed(String),
 }
 
+/// How long a program may take that asks others to do something.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2 * 60);
+
 /// Returns how long a program may take: those that write boot files copy
 /// kernels, and look at every disk for other systems.
 pub(super) const fn limit(program: &Program) -> Duration {
@@ -47,9 +50,7 @@ pub(super) const fn limit(program: &Program) -> Duration {
         | Program::Grub2Mkconfig
         | Program::ProxmoxBootTool
         | Program::KernelInstall => Duration::from_secs(15 * 60),
-        Program::DaemonReload | Program::TryRestart(_) => {
-            Duration::from_secs(2 * 60)
-        }
+        Program::DaemonReload | Program::TryRestart(_) => PATIENCE,
     }
 }
 

@@ -105,7 +105,7 @@ impl Status<'_> {
 /// Moves the thread of a VM's first vCPU behind libvirt's back.
 fn taskset(uuid: &DomainUuid, cpus: &CpuSet) {
     let all = process::running(&Root::live());
-    let running = all.iter().find(|one| one.uuid == *uuid).unwrap();
+    let running = all.iter().find(|one| one.uuid == Some(*uuid)).unwrap();
     let thread = running.vcpu(VcpuId(0)).unwrap().id.to_string();
     let (cpus, program) = (cpus.to_string(), std::process::Command::new);
     let done = program("taskset").args(["-pc", &cpus, &thread]).output();

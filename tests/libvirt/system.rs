@@ -130,7 +130,7 @@ fn drift_is_seen(libvirt: &Libvirt, vm: &VmPlan) {
     let placement = vm.placement.as_ref().unwrap();
     let running = || {
         let all = process::running(&Root::live());
-        all.into_iter().find(|one| one.uuid == uuid).unwrap()
+        all.into_iter().find(|one| one.uuid == Some(uuid)).unwrap()
     };
     let drifted = || -> Vec<String> {
         let live = libvirt.live_definition(&uuid).unwrap().unwrap();

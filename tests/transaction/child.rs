@@ -11,6 +11,7 @@ use vmtune::hypervisor::Hypervisor;
 
 use crate::disk::Disk;
 use crate::fault::Fault;
+use crate::node;
 use crate::scene::{Scene, clean, plan};
 
 /// What a child does.
@@ -78,7 +79,12 @@ fn does_it() {
         _ => Fault::None,
     };
     let disk = Disk::at(scene.path().join("vms"));
-    println!("moments {}", run(&scene, &disk, deed, fault));
+    let node = node::at(scene.path());
+    let hypervisor: &dyn Hypervisor = match &node {
+        Some(node) => node,
+        None => &disk,
+    };
+    println!("moments {}", run(&scene, hypervisor, deed, fault));
 }
 
 /// Does it, and lets one more moment pass before the process ends by itself.
@@ -88,7 +94,10 @@ pub(crate) fn run(
     deed: Deed,
     fault: Fault,
 ) -> usize {
-    let plan = plan(hypervisor);
+    let plan = match node::at(scene.path()) {
+        Some(_) => node::plan(scene),
+        None => plan(hypervisor),
+    };
     scene.with(hypervisor, fault, |machine, events| {
         let outcome: Outcome = match deed {
             Deed::Apply => apply(&plan, None, machine),

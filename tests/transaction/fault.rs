@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use vmtune::base::{
-    CpuSet, DomainName, DomainUuid, HostPath, NodeId, PageSize,
+    CpuSet, DomainName, DomainUuid, HostPath, NodeId, PageSize, Vmid,
 };
 use vmtune::hypervisor::{
     Cause, CauseKind, DomainInfo, FreePages, Hypervisor, HypervisorError,
@@ -17,7 +17,8 @@ use vmtune::hypervisor::{
 };
 use vmtune::model::facts::HypervisorFacts;
 use vmtune::model::{Footing, Program, Role, Standing};
-use vmtune::system::{Live, System, SystemError};
+use vmtune::system::fake::qm;
+use vmtune::system::{Live, QmSet, System, SystemError};
 
 /// What goes wrong. Calls and moments are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +124,10 @@ fn cause(text: String) -> Cause {
 impl Hypervisor for FaultyHypervisor<'_> {
     fn uri(&self) -> &str {
         self.inner.uri()
+    }
+
+    fn is_node(&self) -> bool {
+        self.inner.is_node()
     }
 
     fn domains(&self) -> Result<Vec<DomainInfo>, HypervisorError> {
@@ -242,6 +247,31 @@ impl System for FaultySystem<'_> {
         self.events.change(io_at("writing", path), set)
     }
 
+    fn conf(&self, vmid: Vmid) -> Result<Option<String>, SystemError> {
+        let failed = |said| proxmox("qm config", said);
+        self.events.call(failed, || self.inner.conf(vmid))
+    }
+
+    /// Does what `qm` does: each text that it writes is a moment.
+    fn set_conf(&self, set: &QmSet) -> Result<(), SystemError> {
+        let failed = |said| proxmox("qm set", said);
+        self.events.change(failed, || {
+            let folder = self.root.join("etc/pve/qemu-server");
+            let file = folder.join(format!("{}.conf", set.vmid));
+            let text = fs::read_to_string(&file).unwrap();
+            let running =
+                self.root.join(format!("run/qemu-server/{}.pid", set.vmid));
+            let running = running.exists();
+            let texts = qm::texts(set.vmid, &text, running, &set.words())
+                .map_err(|said| proxmox("qm set", said))?;
+            for text in texts {
+                fs::write(&file, text).unwrap();
+                self.events.moment();
+            }
+            Ok(())
+        })
+    }
+
     fn run(&self, program: &Program) -> Result<(), SystemError> {
         let failed = |said| SystemError::Failed { program: *program, said };
         self.events.change(failed, || {
@@ -251,6 +281,10 @@ impl System for FaultySystem<'_> {
             })
         })
     }
+}
+
+fn proxmox(command: &str, said: String) -> SystemError {
+    SystemError::Proxmox { command: command.into(), said }
 }
 
 /// Does what a program does: makes something of all files below /etc.

@@ -8,11 +8,11 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use vmtune::apply::{ApplyError, Outcome, apply};
-use vmtune::base::HostPath;
+use vmtune::base::{HostPath, Vmid};
 use vmtune::files::StateDir;
 use vmtune::files::journal::Journal;
 use vmtune::model::{Footing, Program, Standing};
-use vmtune::system::{Live, System, SystemError};
+use vmtune::system::{Live, QmSet, System, SystemError};
 
 use crate::disk::Disk;
 use crate::fault::{Events, Fault, FaultySystem};
@@ -236,6 +236,14 @@ impl System for Racer<'_> {
 
     fn run(&self, program: &Program) -> Result<(), SystemError> {
         self.inner.run(program)
+    }
+
+    fn conf(&self, vmid: Vmid) -> Result<Option<String>, SystemError> {
+        self.inner.conf(vmid)
+    }
+
+    fn set_conf(&self, set: &QmSet) -> Result<(), SystemError> {
+        self.inner.set_conf(set)
     }
 }
 

@@ -19,5 +19,6 @@ mod hostile;
 mod killed;
 mod limit;
 mod mounts;
+mod node;
 mod scene;
 mod twice;

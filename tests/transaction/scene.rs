@@ -90,6 +90,13 @@ const TEXTS: [(&str, &str); 3] = [
     ("sys/fs/cgroup/cpuset.cpus.isolated", "\n"),
 ];
 
+/// What has made something of the host's files before.
+pub(crate) const PROGRAMS: [Program; 3] = [
+    Program::KernelInstall,
+    Program::DaemonReload,
+    Program::TryRestart(Service::Irqbalance),
+];
+
 pub(crate) const VMS: [&str; 4] = ["vm1", "vm2", "vm3", "vm4"];
 
 /// Files, programs, values, definitions.
@@ -165,13 +172,8 @@ impl Scene {
             let mode = fs::Permissions::from_mode(mode);
             fs::set_permissions(root.join(file), mode).unwrap();
         }
-        let programs = [
-            Program::KernelInstall,
-            Program::DaemonReload,
-            Program::TryRestart(Service::Irqbalance),
-        ];
-        for program in &programs {
-            make(&root, program).unwrap();
+        for program in PROGRAMS {
+            make(&root, &program).unwrap();
         }
         fs::create_dir(path.join("vms")).unwrap();
         for (name, n) in VMS.into_iter().zip(1..) {

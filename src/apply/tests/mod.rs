@@ -6,6 +6,7 @@ mod cut;
 mod faults;
 mod host;
 mod live;
+mod node;
 mod note;
 mod reboot;
 mod stale;

@@ -107,10 +107,10 @@ fn a_plan_for_another_place_is_refused() {
 fn a_plan_for_a_vm_of_proxmox_is_refused() {
     let mut bench = Bench::new(&["vm1"]);
     bench.plan.vms[0].vmid = "101".parse().ok();
-    assert!(matches!(refused(&bench), ApplyError::Proxmox { .. }));
+    assert!(matches!(refused(&bench), ApplyError::OtherKind { .. }));
     let mut bench = Bench::new(&["vm1"]);
     bench.plan.changes[0].target = "numa0/cpus".parse().unwrap();
-    assert!(matches!(refused(&bench), ApplyError::Proxmox { .. }));
+    assert!(matches!(refused(&bench), ApplyError::Foreign { .. }));
 }
 
 #[test]

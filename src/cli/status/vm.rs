@@ -34,7 +34,7 @@ impl Seen<'_> {
             return Ok(vec![finding(name, "definition", "there", state)]);
         };
         let live = self.hypervisor.live_definition(&uuid)?;
-        let process = self.running.iter().find(|vm| vm.uuid == uuid);
+        let process = self.running.iter().find(|vm| vm.uuid == Some(uuid));
         // One that was started since runs by what was applied.
         let before = process.is_some_and(|vm| vm.started <= applied);
         let former = live.as_deref().filter(|_| before);
@@ -88,7 +88,7 @@ impl Seen<'_> {
 
 /// Says of the settings of a definition how they are: those that drifted one
 /// by one, the others by their number.
-fn settings(
+pub(super) fn settings(
     name: &DomainName,
     count: usize,
     drifted: &[Miss],
@@ -123,7 +123,7 @@ fn read(uuid: &DomainUuid, text: &str) -> Result<Domain, CliError> {
         .with_context(|| format!("reading the VM {uuid} as it runs"))?)
 }
 
-fn finding(
+pub(super) fn finding(
     name: &DomainName,
     what: &str,
     planned: &str,

@@ -7,6 +7,7 @@
 //! or blank. What Proxmox takes for a value is the last line of its key; what
 //! it makes of `[PENDING]` at the next start is what counts here too.
 
+mod difference;
 mod edit;
 mod error;
 mod mapping;

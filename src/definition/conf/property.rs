@@ -54,6 +54,31 @@ pub(super) fn get<'v>(
     parts.find(|part| part.name == name).map(|part| part.value)
 }
 
+/// Returns whether two values of a key mean the same. Proxmox spells yes and
+/// no as 1 and 0, and puts properties in an order of its own.
+pub(super) fn is_same(key: &str, one: &str, other: &str) -> bool {
+    let sorted = |value| {
+        let parts = parts(key, value).map(|part| (part.name, part.value));
+        let mut parts: Vec<_> = parts.collect();
+        parts.sort_unstable();
+        parts
+    };
+    // Commas part properties only where something has a name.
+    let listed = one.contains('=') && other.contains('=');
+    one == other
+        || listed && sorted(one) == sorted(other)
+        || flag(one).is_some_and(|flag| self::flag(other) == Some(flag))
+}
+
+/// Reads a yes or no, as Proxmox spells it.
+pub(super) fn flag(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "on" | "yes" | "true" => Some(true),
+        "0" | "off" | "no" | "false" => Some(false),
+        _ => None,
+    }
+}
+
 /// Returns the value with a property set; all others stand as they did. A new
 /// one comes where Proxmox sorts it: the one without a name first, then by
 /// name.
@@ -112,6 +137,24 @@ mod tests {
         }
         assert_eq!(get("machine", "type=q35", "type"), Some("q35"));
         assert_eq!(get("machine", "q35", "type"), Some("q35"));
+    }
+
+    #[test]
+    fn order_and_yes_mean_nothing() {
+        for (one, other) in [
+            ("a=1,b=2", "b=2,a=1"),
+            ("d0:17.0,pcie=1,rombar=0", "d0:17.0,rombar=0,pcie=1"),
+            ("host=d0:17.0,pcie=1", "d0:17.0,pcie=1"),
+            ("yes", "1"),
+            ("off", "0"),
+        ] {
+            assert!(is_same("hostpci0", one, other), "{one} and {other}");
+        }
+        for (one, other) in
+            [("a=1,b=2", "a=2,b=1"), ("a,b", "b,a"), ("1", "0"), ("1", "2")]
+        {
+            assert!(!is_same("hostpci0", one, other), "{one} and {other}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::base::{CellId, VcpuId};
+use crate::drift::node_vm;
 use crate::host::{Root, process};
 use crate::model::Fact;
 use crate::model::domain::{Cputune, Scheduler};
@@ -55,7 +56,7 @@ fn thread(id: u32, role: Role, on: &str) -> Thread {
 fn running() -> RunningVm {
     let pages = [((NodeId(1), PageSize::TWO_MIB), Bytes(8 << 20))];
     RunningVm {
-        uuid: "c7a5fdbd-edaf-9455-926a-d65c16db1809".parse().unwrap(),
+        uuid: "c7a5fdbd-edaf-9455-926a-d65c16db1809".parse().ok(),
         pid: 1,
         started: 1000,
         threads: vec![
@@ -148,7 +149,7 @@ fn tree(maps: &str) -> tempfile::TempDir {
     let stat =
         |id: u32, name: &str| format!("{id} ({name}) S{}", " 0".repeat(49));
     write("stat", "btime 1000\n");
-    write("77/cmdline", &format!("qemu\0-uuid\0{}\0", running().uuid));
+    write("77/cmdline", &format!("qemu\0-uuid\0{}\0", running().uuid.unwrap()));
     write("77/status", "Name:\tqemu\nUid:\t0\t0\t0\t0\n");
     write("77/stat", &stat(77, "qemu"));
     write("77/numa_maps", maps);
@@ -227,4 +228,40 @@ fn a_vm_that_was_started_before_waits() {
     let findings = vm(&placement(), 900, None, None);
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].state, State::Waits { stage: Stage::VmStart });
+}
+
+const START: u64 = 1000;
+
+fn said_of_node(applied: u64, move_one: Option<&str>) -> Vec<String> {
+    let mut running = running();
+    for thread in &mut running.threads {
+        thread.cpus = cpus("2-3");
+    }
+    running.threads[0].cpus = cpus("2");
+    if let Some(to) = move_one {
+        running.threads[1].cpus = cpus(to);
+    }
+    running.started = START;
+    let all = node_vm(&placement(), &cpus("2-3"), applied, Some(&running));
+    all.iter().map(|f| format!("{}: {:?}", f.what, f.state)).collect()
+}
+
+#[test]
+fn a_thread_elsewhere_has_drifted_or_waits() {
+    let before = START - 1;
+    assert_eq!(said_of_node(before, None), ["threads: Holds", "memory: Holds"]);
+    let away = said_of_node(before, Some("2-4"));
+    assert!(away[0].starts_with("threads: Drifted"), "{away:?}");
+    assert!(away[0].contains("1 of "), "{away:?}");
+    assert!(away[0].contains("on CPUs 2-4"), "{away:?}");
+    let waits = said_of_node(START + 1, Some("0-7"));
+    assert!(waits[0].starts_with("threads: Waits"), "{waits:?}");
+}
+
+#[test]
+fn a_vm_that_does_not_run_waits() {
+    let all = node_vm(&placement(), &cpus("2-3"), 0, None);
+    let [one] = &all[..] else { panic!("{all:?}") };
+    assert_eq!(one.state, State::Waits { stage: Stage::VmStart });
+    assert_eq!(one.planned, "CPUs 2-3");
 }

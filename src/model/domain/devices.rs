@@ -1,5 +1,7 @@
 //! `<devices>`: what is passed through, and what placement or rules ask of.
 
+use std::collections::BTreeSet;
+
 use crate::base::{CellId, MacAddress, PciAddress};
 use crate::model::NicPlacement;
 
@@ -16,6 +18,9 @@ pub struct Devices {
     /// Proxmox' resource mappings: host PCI functions that are chosen when
     /// the VM starts.
     pub mapped: Vec<MappedDevice>,
+    /// The numbers of Proxmox' `hostpciN` that are taken; `None` for libvirt,
+    /// where devices have no numbers.
+    pub taken_slots: Option<BTreeSet<usize>>,
     /// Mediated, USB, SCSI and other `<hostdev>`s, counted only.
     pub other_hostdevs: u32,
     /// `<disk>`s.
@@ -47,18 +52,29 @@ impl Devices {
     }
 
     /// Adds a function that is not there yet, as the last element of its
-    /// kind.
+    /// kind, or by the first number that is free.
     fn attach(&mut self, source: PciAddress, nic: &NicPlacement) {
-        let NicPlacement { is_interface, mac, .. } = *nic;
+        let NicPlacement { mut is_interface, mac, .. } = *nic;
         if self.hostdevs.iter().any(|device| device.source == source) {
             return;
         }
-        let elements = match is_interface {
-            true => &mut self.interface_elements,
-            false => &mut self.hostdev_elements,
+        let position = match (&mut self.taken_slots, is_interface) {
+            (Some(taken), _) => {
+                is_interface = false;
+                let mut free = (0..).filter(|slot| !taken.contains(slot));
+                let slot = free.next().unwrap_or_default();
+                taken.insert(slot);
+                slot
+            }
+            (None, true) => {
+                self.interface_elements += 1;
+                self.interface_elements
+            }
+            (None, false) => {
+                self.hostdev_elements += 1;
+                self.hostdev_elements
+            }
         };
-        *elements += 1;
-        let position = *elements;
         self.hostdevs.push(Hostdev {
             source,
             is_interface,

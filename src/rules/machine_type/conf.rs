@@ -5,13 +5,20 @@
 
 use super::super::conf::key;
 use super::super::{Context, Edit, Verdict};
+use crate::base::PciAddress;
 
 pub(in crate::rules) fn evaluate(cx: &Context<'_>) -> Verdict {
     if !cx.domain.is_x86_64() {
         return Verdict::NotApplicable("only x86 has the choice");
     }
     let devices = &cx.domain.devices;
-    let own = devices.hostdevs.iter().map(|hostdev| hostdev.position);
+    // What the VM is given now has its slot from hostdev-vf.
+    let is_new = |source: PciAddress| {
+        let mut nics = cx.placement.nics.iter();
+        cx.domain.is_q35() && nics.any(|nic| nic.added() == Some(source))
+    };
+    let own = devices.hostdevs.iter().filter(|one| !is_new(one.source));
+    let own = own.map(|hostdev| hostdev.position);
     let mapped = devices.mapped.iter().map(|device| device.position);
     let mut positions: Vec<_> = own.chain(mapped).collect();
     positions.sort_unstable();

@@ -64,7 +64,7 @@ impl Bench {
     /// Returns what was found while these processes run.
     fn said(&self, started: Option<u64>) -> Vec<String> {
         let running = started.map(|started| RunningVm {
-            uuid: self.uuid,
+            uuid: Some(self.uuid),
             pid: 1,
             started,
             threads: vec![],

@@ -21,6 +21,9 @@ pub(super) fn read(at: &Reader<'_>) -> Result<Devices, ConfError> {
         needs_shared_memory: at.numbered("virtiofs").next().is_some(),
         ..Devices::default()
     };
+    let slots = at.numbered("hostpci").map(|(slot, _)| slot);
+    let slots = slots.filter_map(|slot| usize::try_from(slot).ok());
+    devices.taken_slots = Some(slots.collect());
     for (number, key) in at.numbered("hostpci") {
         if at.text(&format!("{key}/mdev")).is_some() {
             devices.other_hostdevs += 1;

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::super::error::{ConfError, ConfProblem};
+use super::super::property;
 use super::super::text::Conf;
 use crate::base::{ConfPath, ParseValueError};
 
@@ -85,11 +86,8 @@ impl<'c> Reader<'c> {
         default: bool,
     ) -> Result<bool, ConfError> {
         let flag = self.parse(path, |text| {
-            match text.to_ascii_lowercase().as_str() {
-                "1" | "on" | "yes" | "true" => Ok(true),
-                "0" | "off" | "no" | "false" => Ok(false),
-                _ => Err(ParseValueError::new(text, "0 or 1")),
-            }
+            property::flag(text)
+                .ok_or_else(|| ParseValueError::new(text, "0 or 1"))
         })?;
         Ok(flag.unwrap_or(default))
     }
