@@ -105,9 +105,10 @@ fn applies_and_rolls_back() {
     let host = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/host.json");
     let plan = at.join("plan.json");
     let plan = plan.to_str().unwrap();
-    let (code, _, err) =
+    let (code, out, err) =
         vmtune(at, &["plan", "101", "--host", host, "--out", plan]);
     assert_eq!(code, 0, "{err}");
+    assert!(out.contains("makes these changes; undone by"), "{out}");
     // This machine is not the host that was planned for.
     let text = fs::read_to_string(plan).unwrap();
     let mut planned: Plan = serde_json::from_str(&text).unwrap();

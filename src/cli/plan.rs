@@ -188,7 +188,7 @@ fn next(
         (None, None) => String::new(),
     };
     let of_proxmox = plan.vms.iter().any(|vm| vm.vmid.is_some());
-    let first = if of_proxmox {
+    let first = if apply.is_empty() && of_proxmox {
         ("--format script", "prints the commands that make these changes")
     } else if apply.is_empty() {
         ("--format diff", "shows the lines; --out FILE saves the plan")
