@@ -7,13 +7,14 @@ mod cards;
 mod cgroups;
 mod nested;
 mod ovs;
+mod pairs;
 mod plan;
 mod rdma;
 mod reboot;
 mod sriov;
 
 /// All scenarios.
-pub(crate) const SCENARIOS: [&Scenario; 9] = [
+pub(crate) const SCENARIOS: [&Scenario; 10] = [
     &plan::SCENARIO,
     &sriov::SCENARIO,
     &rdma::SCENARIO,
@@ -23,6 +24,7 @@ pub(crate) const SCENARIOS: [&Scenario; 9] = [
     &reboot::SCENARIO,
     &cards::SCENARIO,
     &nested::SCENARIO,
+    &pairs::SCENARIO,
 ];
 
 /// Returns the scenario of this name.

@@ -43,7 +43,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 };
 
 /// The devices, each with its end of a cable and the address of that.
-const ENDS: [(&str, &str, Ipv4Addr); 2] = [
+pub(crate) const ENDS: [(&str, &str, Ipv4Addr); 2] = [
     ("rxe-a", "cable-a", Ipv4Addr::new(10, 9, 0, 1)),
     ("rxe-b", "cable-b", Ipv4Addr::new(10, 9, 0, 2)),
 ];
@@ -81,7 +81,7 @@ fn run(lab: &Lab) -> Result<()> {
 
 /// Connects the two ends. What leaves one enters the other, although both
 /// addresses are this host's.
-fn cable(lab: &Lab) -> Result<()> {
+pub(crate) fn cable(lab: &Lab) -> Result<()> {
     let [(_, a, _), (_, b, _)] = ENDS;
     let line = ["link", "add", a, "type", "veth", "peer", "name", b];
     lab.ip("cable", &line)?;
@@ -97,7 +97,7 @@ fn cable(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-fn remove(lab: &Lab) -> Result<()> {
+pub(crate) fn remove(lab: &Lab) -> Result<()> {
     for (device, ..) in ENDS {
         lab.run("remove", &["rdma", "link", "delete", device])?;
     }

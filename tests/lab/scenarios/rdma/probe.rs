@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::moved::{Counters, counters};
 use super::{ENDS, MESSAGES};
-use crate::inside::Lab;
 use crate::inside::rdma::listens;
+use crate::inside::{Lab, wait};
 use crate::judge::{Judge, Results};
 
 const PROGRAM: &str = "/lab/programs/vmtune-probe";
@@ -48,16 +48,13 @@ pub(super) fn run(lab: &Lab) -> Result<()> {
     let mut server = serve("dying.server")?;
     let long = ["--verbs", "write", "--patterns", "one-way", "--seconds", "60"];
     let mut client = lab.start("dying", &[&line[..], &own, &long].concat())?;
-    let moving = || {
-        let now = counters().ok()?;
-        let before: Counters = serde_json::from_slice(
-            &std::fs::read(lab.path("probe.after")).ok()?,
-        )
-        .ok()?;
-        let sent = now[a]["sent_pkts"].checked_sub(before[a]["sent_pkts"])?;
-        (sent > MESSAGES).then_some(())
+    let sent = || -> Result<u64> {
+        Ok(counters()?.values().map(|device| device["sent_pkts"]).sum())
     };
-    crate::inside::wait("the probe sends", 60, moving)?;
+    let before = sent()?;
+    wait("the probe sends", 60, || {
+        (sent().ok()? > before + MESSAGES).then_some(())
+    })?;
     server.kill()?;
     server.wait()?;
     let ended = client.wait()?.code();
