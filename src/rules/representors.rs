@@ -20,11 +20,11 @@ pub const RULE: Rule = Rule {
           is at a bridge.",
     hurts: "Who is at the bridge is on the same network as the VM. Names are \
             new: what goes by the old ones goes by nothing.",
-    folklore: "Guides rename all that is not called p0, p1, …, and so the \
-               representors of other cards too, by a switch id that was \
-               pasted from another machine. The name that udev would give \
-               (enp129s0f0npf0vf0) is longer than the 15 letters that an \
-               interface can have.",
+    folklore: "Guides rename all ports of the switch but p0, p1, …, and so \
+               what stands for subfunctions and other hosts too, by a switch \
+               id that was pasted from another machine. The name that udev \
+               would give (enp129s0f0npf0vf0) is longer than the 15 \
+               characters that an interface can have.",
     sources: &[
         "the kernel's Documentation/networking/representors.rst: \
          phys_switch_id and phys_port_name",
