@@ -3,7 +3,7 @@
 //! Each side chooses a port and an address by itself ([`choose`]), and the two
 //! agree on the rest over the connection that they talk by. What is done is
 //! the same whatever devices there are: a [`Fabric`] makes a [`Link`], which
-//! is moved by [`flow`] or [`echo`].
+//! is moved by `flow` or `echo`.
 
 mod answer;
 mod ask;
