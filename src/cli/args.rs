@@ -327,6 +327,7 @@ pub(super) struct StatusArgs {
 #[command(after_help = "\
 Examples:
   vmtune verify vm1                what each vCPU of vm1 loses, and to whom
+  vmtune verify vm1 --baseline     the same, kept to compare later ones with
   vmtune verify vm1 --manual       how to do it where the guest has no agent
   vmtune verify vm1 --from vm1.json
 
@@ -344,6 +345,10 @@ pub(super) struct VerifyArgs {
     /// /usr/lib/vmtune]
     #[arg(long, value_name = "FILE")]
     pub(super) probe: Option<PathBuf>,
+    /// Keep this look, so that later ones are compared with it: before a VM
+    /// is tuned
+    #[arg(long, conflicts_with = "manual")]
+    pub(super) baseline: bool,
     /// Print the commands to type in the guest; change nothing
     #[arg(long, conflicts_with_all = ["from", "format"])]
     pub(super) manual: bool,

@@ -9,13 +9,16 @@ use anyhow::Context as _;
 use super::args::{TextOrJson, VerifyArgs};
 use super::connection::{self, Purpose, asked_uri};
 use super::exit::{CliError, Done, Kind};
+use super::outcome::now;
 use super::output::state_dir;
 use super::probe::report::report;
-use super::report::verdict;
+use super::report::{compared, verdict};
 use super::screen::Screen;
 use super::standing::Standing;
 use crate::definition;
+use crate::files::StateDir;
 use crate::files::journal::Journal;
+use crate::files::look_store::{self, Look, Looks};
 use crate::hypervisor::{DomainInfo, HypervisorError};
 use crate::model::probe::ProbeReport;
 use crate::verify::{Step, VisitError, judge, visit};
@@ -33,8 +36,8 @@ pub(super) fn run(
     if args.manual {
         return by_hand(args, &arguments, screen);
     }
-    let journal =
-        Journal::open(&state_dir()?).context("opening the journal")?;
+    let state = state_dir()?;
+    let journal = Journal::open(&state).context("opening the journal")?;
     let standing = Standing::read(&journal)?;
     let uri =
         asked_uri(args.connect.as_deref()).or_else(|| standing.connection());
@@ -69,6 +72,7 @@ pub(super) fn run(
     let domain = definition::read(&text)
         .with_context(|| format!("reading the definition of {}", info.name))?;
     let judged = judge(&domain, placement, found);
+    let before = keep(&state, &info, args.baseline, &judged.report)?;
     if args.format == TextOrJson::Json {
         let json = serde_json::to_string_pretty(&judged)
             .context("writing the verdict as JSON")?;
@@ -76,11 +80,35 @@ pub(super) fn run(
     } else {
         let mut page = screen.page();
         report(&mut page, &judged.report);
+        if let Some(before) = &before {
+            compared(&mut page, before, &judged.report);
+        }
         verdict(&mut page, &judged);
         screen.print(&page.into_text())?;
     }
     let clean = judged.findings.is_empty();
     Ok(if clean { Done::Done } else { Done::Findings })
+}
+
+/// Keeps what was found, and returns what it is to be compared with.
+fn keep(
+    state: &StateDir,
+    info: &DomainInfo,
+    as_baseline: bool,
+    report: &ProbeReport,
+) -> Result<Option<Look>, CliError> {
+    let kept = look_store::load(state, &info.uuid)
+        .context("reading what was found before")?;
+    let before = kept.before().cloned();
+    let look = Look { at: now(), report: report.clone() };
+    let baseline = match as_baseline {
+        true => Some(look.clone()),
+        false => kept.baseline,
+    };
+    let looks = Looks { baseline, last: Some(look) };
+    look_store::save(state, &info.uuid, &looks)
+        .context("keeping what was found")?;
+    Ok(before)
 }
 
 /// What the probe is told to do.

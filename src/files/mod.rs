@@ -12,6 +12,7 @@ pub(crate) mod atomic;
 mod folder;
 pub mod journal;
 mod lock;
+pub mod look_store;
 pub mod plan_store;
 
 use std::io;

@@ -61,6 +61,26 @@ fn a_report_is_judged() {
     assert_eq!(verdict["report"], report(500_000_000));
 }
 
+#[test]
+fn a_look_is_shown_beside_the_one_before() {
+    let bench = Bench::new();
+    let lines = |out: &str| -> Vec<String> {
+        let lines = out.lines().skip_while(|line| !line.starts_with("since"));
+        lines.skip(1).take(1).map(|line| line.trim().to_owned()).collect()
+    };
+    let uri = bench.uri();
+    let look = |lost, more: &str| {
+        fs::write(bench.path("r.json"), report(lost).to_string()).unwrap();
+        let line = format!("verify vm1 --from r.json --connect {uri} {more}");
+        lines(&bench.run(&line).out)
+    };
+    assert_eq!(look(500_000_000, "--baseline"), [""; 0], "the first");
+    assert_eq!(look(90_000, ""), ["0     50.0 %  → 90 ppm"]);
+    assert_eq!(look(30_000_000, ""), ["0     50.0 %  → 3.00 %"]);
+    assert_eq!(look(70_000, "--baseline"), ["0     50.0 %  → 70 ppm"]);
+    assert_eq!(look(80_000, ""), ["0     70 ppm  → 80 ppm"]);
+}
+
 /// Whatever numbers a guest gives, they are numbers.
 #[test]
 fn no_number_of_a_guest_is_too_much() {

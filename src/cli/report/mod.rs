@@ -30,7 +30,7 @@ pub use plan::{Shown, next, plan};
 pub use rule::{group_name, markdown, rule, rules};
 pub use script::script;
 pub use status::status;
-pub use verdict::verdict;
+pub use verdict::{compared, verdict};
 
 /// Writes a count with its noun: `1 change`, `3 changes`.
 #[must_use]

@@ -1,8 +1,42 @@
 //! What looking at a VM from inside came to.
 
 use super::count;
-use super::page::{BAD, BOLD, GOOD, KEY, PLAIN, Page};
+use super::page::{BAD, BOLD, FAINT, GOOD, KEY, PLAIN, Page};
+use crate::cli::probe::report::share;
+use crate::cli::time::utc;
+use crate::files::look_store::Look;
+use crate::model::probe::ProbeReport;
 use crate::verify::Verdict;
+
+/// Writes what each CPU lost before, beside what it loses now.
+pub fn compared(page: &mut Page, before: &Look, now: &ProbeReport) {
+    let (Some(then), Some(now)) = (&before.report.jitter, &now.jitter) else {
+        return;
+    };
+    page.gap();
+    page.line(&[
+        (BOLD, "since".to_owned()),
+        (FAINT, format!(" {}", utc(before.at))),
+    ]);
+    for one in &now.cpus {
+        let same = then.cpus.iter().find(|other| other.cpu == one.cpu);
+        let Some(other) = same else { continue };
+        let (then, now) = (other.lost_ppm(), one.lost_ppm());
+        // A tenth is what two looks at an idle machine differ by.
+        let style = match (now.abs_diff(then) > then / 10, now < then) {
+            (true, true) => GOOD,
+            (true, false) => BAD,
+            (false, _) => PLAIN,
+        };
+        page.line(&[
+            (
+                PLAIN,
+                format!("{:>6} {:>10}  → ", one.cpu.to_string(), share(then)),
+            ),
+            (style, share(now)),
+        ]);
+    }
+}
 
 /// Writes a verdict, below what was measured.
 pub fn verdict(page: &mut Page, judged: &Verdict) {

@@ -3,7 +3,8 @@
 mod rdma;
 mod units;
 
-use self::units::{bits, dash, share, time};
+pub(crate) use self::units::share;
+use self::units::{bits, dash, time};
 use crate::cli::report::{BAD, BOLD, FAINT, GOOD, PLAIN, Page, Span, WARN};
 use crate::model::probe::{
     CpuCost, CpuJitter, Distribution, Echo, Jitter, ProbeReport, SocketRun,

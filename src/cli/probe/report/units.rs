@@ -31,7 +31,7 @@ pub(super) fn each_second(count: u64) -> String {
 }
 
 /// Spells parts of a million as per cent, and few of them as what they are.
-pub(super) fn share(ppm: u64) -> String {
+pub(crate) fn share(ppm: u64) -> String {
     if ppm < 1_000 {
         return format!("{ppm} ppm");
     }
