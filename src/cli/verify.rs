@@ -180,7 +180,7 @@ fn failed(error: VisitError, info: &DomainInfo) -> CliError {
         VisitError::Left { folder, .. } => {
             Some(format!("remove {folder} in the guest"))
         }
-        other => hint_of(other),
+        other => other.hypervisor().and_then(HypervisorError::hint),
     };
     let error = anyhow::Error::new(error)
         .context(format!("looking at {} from inside", info.name));
@@ -189,16 +189,4 @@ fn failed(error: VisitError, info: &DomainInfo) -> CliError {
         Some(hint) => error.hint(hint),
         None => error.hint("`--manual` says how to do it by hand"),
     }
-}
-
-/// Returns what the hypervisor has to say, where it was the one that failed.
-fn hint_of(error: &VisitError) -> Option<String> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(one) = cause {
-        if let Some(error) = one.downcast_ref::<HypervisorError>() {
-            return error.hint();
-        }
-        cause = one.source();
-    }
-    None
 }

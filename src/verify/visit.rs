@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, AgentError, Ask, CHUNK, Ended, Handle, Pid, shown};
+use crate::hypervisor::HypervisorError;
 
 /// What the agent has to be able to do. Some distributions forbid a part of
 /// it in the agent's own configuration.
@@ -76,6 +77,20 @@ pub enum VisitError {
         /// Why.
         source: Box<VisitError>,
     },
+}
+
+impl VisitError {
+    /// Returns what the hypervisor said, where it was the one that failed.
+    #[must_use]
+    pub fn hypervisor(&self) -> Option<&HypervisorError> {
+        match self {
+            Self::Agent(AgentError::Unasked(error)) => Some(error),
+            Self::NoPlace { source } | Self::Left { source, .. } => {
+                source.hypervisor()
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Brings a program into a guest, runs it with these arguments, takes it out,

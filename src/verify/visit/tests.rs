@@ -207,6 +207,7 @@ fn a_folder_of_which_nothing_may_start_is_left_for_another() {
     };
     let error = guest.visit(always).unwrap_err();
     assert!(matches!(error, VisitError::NoPlace { .. }), "{error:?}");
+    assert!(error.hypervisor().is_some(), "{error:?}");
     assert!(guest.is_clean());
 }
 

@@ -1,6 +1,8 @@
 //! Programs in a guest, by way of its agent.
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::{Lab, wait};
@@ -58,9 +60,9 @@ impl Lab {
             })?;
         let output = |key: &str| decoded(ended[key].as_str().unwrap_or(""));
         let code = ended["exitcode"].as_i64().context("no exit code")?;
-        let text = output("out-data");
+        let text = output("out-data")?;
         self.keep(name, &text)?;
-        ensure!(code == 0, "{name}: {code}: {}{text}", output("err-data"));
+        ensure!(code == 0, "{name}: {code}: {}{text}", output("err-data")?);
         Ok(text)
     }
 
@@ -77,18 +79,7 @@ impl Lab {
 }
 
 /// Decodes base64, in which the agent answers.
-fn decoded(text: &str) -> String {
-    const DIGITS: &[u8] =
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let value = |byte| DIGITS.iter().position(|digit| *digit == byte);
-    let mut bytes = Vec::new();
-    for four in text.as_bytes().chunks(4) {
-        let digits: Vec<_> = four.iter().filter_map(|b| value(*b)).collect();
-        let bits = digits.iter().fold(0, |bits, digit| bits << 6 | digit)
-            << (6 * (4 - digits.len()));
-        let three = bits.to_be_bytes();
-        let whole = digits.len() * 6 / 8;
-        bytes.extend_from_slice(&three[three.len() - 3..][..whole]);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+fn decoded(text: &str) -> Result<String> {
+    let bytes = BASE64.decode(text)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
